@@ -1,0 +1,142 @@
+"""FLOOR 0: the only file that says njit: the decorators, their flags, and the cache of compiled programs.
+
+`op` is mathematics inlined into its callers, `piece` a part of a kernel, `program` an entry that Python calls.
+Only programs are cached on disk, and never stale: the folder's name is a hash of every kernel source and version.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import platform
+import stat
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import numba
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.registry import cpu_target
+
+# No flag that reorders or contracts floating-point arithmetic, anywhere: equal bits for any number of threads,
+# any vector length. numpy's error model: a division without a branch for ZeroDivisionError can be vectorised.
+_FLAGS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+# Pieces are called from compiled code only. Without NRT nothing can be allocated or counted.
+_INNER = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_SOURCES = ("_jit.py", "simd", "ops", "kernels")
+
+piece = numba.njit(**_FLAGS, **_INNER)
+op = numba.njit(**_FLAGS, **_INNER, forceinline=True)
+_programs: list[Any] = []
+
+
+def program(function):
+    """Compile `function` as an entry that Python calls; `use_cache` gives it its place on disk."""
+    dispatcher = numba.njit(**_FLAGS)(function)
+    _programs.append(dispatcher)
+    return dispatcher
+
+
+@functools.cache
+def kernel_hash() -> str:
+    """Hash of everything that decides the machine code: all kernel sources, versions, CPU and environment."""
+    root = Path(__file__).parent
+    digest = hashlib.sha256()
+    for name in _SOURCES:
+        path = root / name
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(f"{file.relative_to(root).as_posix()}\0".encode())
+            digest.update(file.read_bytes())
+    settings = (numba.config.BOUNDSCHECK, numba.config.OPT, numba.config.DISABLE_JIT)
+    versions = (numba.__version__, llvmlite.__version__, sys.version, platform.machine(), sys.platform)
+    digest.update(repr((versions, settings, cpu_target.target_context.codegen().magic_tuple())).encode())
+    return digest.hexdigest()[:24]
+
+
+def cache_root() -> Path:
+    """`FASTNN_CACHE_DIR`, or the platform's folder for a user's caches."""
+    if chosen := os.environ.get("FASTNN_CACHE_DIR"):
+        return Path(chosen)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "fastnn"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "fastnn"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fastnn"
+
+
+@functools.cache
+def cache_folder() -> Path | None:
+    """The private folder of this version's programs, made if need be; None, after one warning, if there is none.
+
+    The cached files are pickles, so a folder that others may write to is refused.
+    """
+    try:
+        folder = cache_root() / f"kernels-{kernel_hash()}"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.stat()
+        if hasattr(os, "getuid") and (
+            status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        ):
+            raise OSError(f"{folder} is writable by other users")
+        probe = folder / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except (OSError, RuntimeError) as error:
+        warnings.warn(
+            f"compiled kernels cannot be kept on disk ({error}), so every process compiles them again; "
+            "set FASTNN_CACHE_DIR to a private folder that can be written",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
+    return folder
+
+
+class _Locator(_CacheLocator):
+    def __init__(self, py_func):
+        self._py_func = py_func
+
+    def get_cache_path(self):
+        return str(cache_folder())
+
+    def get_source_stamp(self):
+        return kernel_hash()
+
+    def get_disambiguator(self):
+        return ""
+
+    @classmethod
+    def from_function(cls, py_func, py_file):
+        return cls(py_func)
+
+
+class _CacheImpl(CompileResultCacheImpl):
+    _locator_classes = [_Locator]  # noqa: RUF012 (Numba's name and form)
+
+
+class _ProgramCache(FunctionCache):
+    """Numba's cache in our folder; a file that cannot be read or written is a miss, not an error."""
+
+    _impl_class = _CacheImpl
+
+    def load_overload(self, sig, target_context):
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:
+            return None
+
+    def save_overload(self, sig, data):
+        with contextlib.suppress(OSError):
+            super().save_overload(sig, data)
+
+
+@functools.cache
+def use_cache() -> None:
+    """Give every program its place on disk; called once, before the first program is compiled."""
+    if cache_folder() is not None:
+        for dispatcher in _programs:
+            dispatcher._cache = _ProgramCache(dispatcher.py_func)

@@ -1,0 +1,81 @@
+"""FLOOR 1: value and slope of each activation on one row, and the code by which kernels choose it.
+
+To add an activation: a name in CODES, a branch in `activate`, a branch in `multiply_slope`.
+The slope is computed from the stored number h: the activation a itself, or, where a does not determine it,
+the pre-activation z (NEEDS_Z).
+"""
+
+from __future__ import annotations
+
+from .._jit import piece
+from ..simd.scalar import constant, fma
+from .approx import exp, expm1_negative, logistic, normal_cdf, tanh
+
+CODES = {
+    "identity": 0, "logistic": 1, "tanh": 2, "relu": 3, "leaky_relu": 4, "elu": 5, "gelu": 6, "silu": 7,
+}  # fmt: skip
+NEEDS_Z = frozenset({"gelu", "silu"})
+LEAK = 0.01
+
+_IDENTITY, _LOGISTIC, _TANH, _RELU, _LEAKY_RELU, _ELU, _GELU, _SILU = range(8)
+_zero, _half, _one, _leak = constant(0.0), constant(0.5), constant(1.0), constant(LEAK)
+_inverse_sqrt_2pi = constant(0.3989422804014327)
+
+
+@piece
+def activate(code, z, a):
+    """a = f(z) for a row; z and a, both (n,), may be the same memory. NaN stays NaN."""
+    n = z.shape[0]
+    if code == _LOGISTIC:
+        for i in range(n):
+            a[i] = logistic(z[i])
+    elif code == _TANH:
+        for i in range(n):
+            a[i] = tanh(z[i])
+    elif code == _RELU:
+        for i in range(n):
+            a[i] = _zero(z[i]) if z[i] < _zero(z[i]) else z[i]
+    elif code == _LEAKY_RELU:
+        for i in range(n):
+            a[i] = _leak(z[i]) * z[i] if z[i] < _zero(z[i]) else z[i]
+    elif code == _ELU:
+        for i in range(n):
+            a[i] = expm1_negative(z[i]) if z[i] < _zero(z[i]) else z[i]
+    elif code == _GELU:
+        for i in range(n):
+            a[i] = z[i] * normal_cdf(z[i])
+    elif code == _SILU:
+        for i in range(n):
+            a[i] = z[i] * logistic(z[i])
+    else:
+        for i in range(n):
+            a[i] = z[i]
+
+
+@piece
+def multiply_slope(code, h, d):
+    """d *= f'(z) for a row; h holds a, or z for the activations in NEEDS_Z. At a kink the left slope counts."""
+    n = h.shape[0]
+    if code == _LOGISTIC:
+        for i in range(n):
+            d[i] *= h[i] * (_one(h[i]) - h[i])
+    elif code == _TANH:
+        for i in range(n):
+            d[i] *= fma(-h[i], h[i], _one(h[i]))
+    elif code == _RELU:
+        for i in range(n):
+            d[i] = d[i] if h[i] > _zero(h[i]) else _zero(h[i])
+    elif code == _LEAKY_RELU:
+        for i in range(n):
+            d[i] *= _one(h[i]) if h[i] > _zero(h[i]) else _leak(h[i])
+    elif code == _ELU:
+        for i in range(n):
+            d[i] *= _one(h[i]) if h[i] > _zero(h[i]) else h[i] + _one(h[i])
+    elif code == _GELU:
+        for i in range(n):
+            density = _inverse_sqrt_2pi(h[i]) * exp(-_half(h[i]) * h[i] * h[i])
+            d[i] *= fma(h[i], density, normal_cdf(h[i]))
+    elif code == _SILU:
+        for i in range(n):
+            s = logistic(h[i])
+            d[i] *= fma(h[i] * s, _one(h[i]) - s, s)

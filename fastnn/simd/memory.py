@@ -1,0 +1,103 @@
+"""FLOOR 1: views of memory without an owner, and the transpose of a block that stays in registers."""
+
+from __future__ import annotations
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from . import target
+
+I64 = ir.IntType(64)
+
+
+def _make_view(context, builder, view_type, pointer, n):
+    """A 1-D array struct over `pointer`: no owner, so nothing is ever counted."""
+    size = I64(context.get_abi_sizeof(context.get_value_type(view_type.dtype)))
+    view = context.make_array(view_type)(context, builder)
+    context.populate_array(
+        view,
+        data=builder.bitcast(pointer, view.data.type),
+        shape=cgutils.pack_array(builder, [n]),
+        strides=cgutils.pack_array(builder, [size]),
+        itemsize=size,
+        meminfo=None,
+    )
+    return view._getvalue()
+
+
+@intrinsic
+def view(typingctx, a, start, n):
+    """a[start : start + n] of a flat array, without bounds checks, wrap-around or reference counting."""
+    view_type = types.Array(a.dtype, 1, "C")
+
+    def codegen(context, builder, signature, args):
+        data = context.make_array(a)(context, builder, args[0]).data
+        return _make_view(context, builder, view_type, builder.gep(data, [args[1]]), args[2])
+
+    return view_type(a, types.int64, types.int64), codegen
+
+
+def view_at(dtype):
+    """Make an intrinsic f(address, n): the n numbers of type `dtype` at an address in bytes."""
+    view_type = types.Array(dtype, 1, "C")
+
+    @intrinsic
+    def at(typingctx, address, n):
+        def codegen(context, builder, signature, args):
+            pointer = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+            return _make_view(context, builder, view_type, pointer, args[1])
+
+        return view_type(types.int64, types.int64), codegen
+
+    return at
+
+
+def transpose_reference(source, s0, s_row, out, o0, o_row):
+    """Do what `transpose_block` does, in plain NumPy."""
+    n = target.UNIT_BYTES // source.itemsize
+    rows = np.array([source[s0 + i * s_row : s0 + i * s_row + n] for i in range(n)])
+    for i in range(n):
+        out[o0 + i * o_row : o0 + i * o_row + n] = rows[:, i]
+
+
+@intrinsic
+def transpose_block(typingctx, source, s0, s_row, out, o0, o_row):
+    """out[i, j] = source[j, i] for one square block of a unit a side (16 float32 or 8 float64); they may be the same block.
+
+    Rows are at s0 + i * s_row and o0 + i * o_row, counted in numbers.
+    """
+    n64 = types.int64
+    sig = types.void(source, n64, n64, out, n64, n64)
+
+    def codegen(context, builder, signature, args):
+        source, s0, s_row, out, o0, o_row = args
+        real = context.get_value_type(signature.args[0].dtype)
+        size = context.get_abi_sizeof(real)
+        n = target.UNIT_BYTES // size
+        vector = ir.VectorType(real, n)
+
+        def pointers(array_type, value, start, stride):
+            data = context.make_array(array_type)(context, builder, value).data
+            rows = [builder.gep(data, [builder.add(start, builder.mul(stride, I64(i)))]) for i in range(n)]
+            return [builder.bitcast(row, vector.as_pointer()) for row in rows]
+
+        rows = [builder.load(p, align=size) for p in pointers(signature.args[0], source, s0, s_row)]
+        # log2(n) rounds of exchanging the off-diagonal halves of ever smaller sub-blocks
+        half = n // 2
+        while half:
+            for i in range(n):
+                if not i & half:
+                    x, y = rows[i], rows[i + half]
+                    low = [j if not j & half else n + j - half for j in range(n)]
+                    high = [j + half if not j & half else n + j for j in range(n)]
+                    masks = [ir.Constant(ir.VectorType(ir.IntType(32), n), m) for m in (low, high)]
+                    rows[i], rows[i + half] = (builder.shuffle_vector(x, y, m) for m in masks)
+            half //= 2
+        for row, p in zip(rows, pointers(signature.args[3], out, o0, o_row), strict=True):
+            builder.store(row, p, align=size)
+        return context.get_dummy_value()
+
+    return sig, codegen

@@ -1,0 +1,51 @@
+"""FLOOR 1: what the CPU offers, read from its features and never from its name.
+
+One `unit` is 64 bytes of one number after another (16 float32 or 8 float64), on every CPU: layouts are made of
+units, so they are the same everywhere. A tile is at most TILE_UNITS units wide and TILE_ROWS[units] rows high.
+"""
+
+from __future__ import annotations
+
+import platform
+
+import numba
+from llvmlite import binding
+
+UNIT_BYTES = 64
+PANEL_UNITS = 4
+
+
+def cpu_features() -> frozenset[str]:
+    """Names of the features that Numba compiles for, as LLVM spells them (`avx512f`, `fma`, `neon` ...).
+
+    `NUMBA_CPU_NAME` and `NUMBA_CPU_FEATURES` are obeyed, so that another CPU can be forced in a subprocess.
+    """
+    forced = numba.config.CPU_FEATURES
+    if forced is not None:
+        return frozenset(f[1:] for f in forced.split(",") if f.startswith("+"))
+    if numba.config.CPU_NAME == "generic":
+        return frozenset()
+    return frozenset(name for name, present in binding.get_host_cpu_features().items() if present)
+
+
+FEATURES = cpu_features()
+IS_X86 = platform.machine().lower() in ("x86_64", "amd64", "i686")
+IS_AARCH64 = platform.machine().lower() in ("aarch64", "arm64")
+HAS_FMA = "fma" in FEATURES or not IS_X86
+
+if "avx512f" in FEATURES:
+    VECTOR_BYTES, TILE_ROWS = 64, {1: 8, 2: 8, 3: 8, 4: 6}
+elif "avx" in FEATURES:
+    VECTOR_BYTES, TILE_ROWS = 32, {1: 6}
+else:
+    # SSE2 has 16 registers of 16 bytes, NEON 32: two rows of a unit, or six
+    VECTOR_BYTES, TILE_ROWS = 16, {1: 2 if IS_X86 else 6}
+
+TILE_UNITS = max(TILE_ROWS)
+
+
+def tile_name(dtype_bytes: int) -> str:
+    """The widest tile as text for people, such as `6x64 (AVX-512, 16 lanes)`."""
+    kind = {64: "AVX-512", 32: "AVX2", 16: "SSE2" if IS_X86 else "NEON"}[VECTOR_BYTES]
+    columns = TILE_UNITS * UNIT_BYTES // dtype_bytes
+    return f"{TILE_ROWS[TILE_UNITS]}x{columns} ({kind}, {VECTOR_BYTES // dtype_bytes} lanes)"

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._checks import integer
-from fastnn.engine.monitor import Monitor
+from .._checks import integer
+from .monitor import Monitor
 
 Logs = dict[str, Any]
 
@@ -49,7 +49,26 @@ class Callback:
         """Run after an epoch; `epoch` counts from 0, ``logs["epoch"]`` from 1."""
 
 
-class EarlyStopping(Callback):
+class _Watching(Callback):
+    """A callback that watches one logged quantity."""
+
+    def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
+        self._watch = Monitor(monitor, mode, min_delta)
+
+    @property
+    def monitor(self) -> str:
+        return self._watch.name
+
+    @property
+    def mode(self) -> str:
+        return self._watch.mode
+
+    @property
+    def best(self) -> float:
+        return self._watch.best
+
+
+class EarlyStopping(_Watching):
     """Stop when a monitored quantity no longer improves, and keep the best weights.
 
     Parameters
@@ -87,22 +106,10 @@ class EarlyStopping(Callback):
         mode: str = "auto",
         restore_best_weights: bool = True,
     ) -> None:
-        self._watch = Monitor(monitor, mode, min_delta)
+        super().__init__(monitor, mode, min_delta)
         self.patience = integer("patience", patience, 1)
         self.restore_best_weights = restore_best_weights
         self.on_train_begin()
-
-    @property
-    def monitor(self) -> str:
-        return self._watch.name
-
-    @property
-    def mode(self) -> str:
-        return self._watch.mode
-
-    @property
-    def best(self) -> float:
-        return self._watch.best
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._watch.reset()
@@ -172,7 +179,7 @@ class CSVLogger(Callback):
             writer.writerow(logs.values())
 
 
-class ModelCheckpoint(Callback):
+class ModelCheckpoint(_Watching):
     """Save the network after an epoch: each one, or each that is the best so far.
 
     The best value is remembered when the same trainer is fitted again: a worse model never replaces a better.
@@ -209,27 +216,15 @@ class ModelCheckpoint(Callback):
         save_best_only: bool = True,
         mode: str = "auto",
     ) -> None:
+        super().__init__(monitor, mode)
         self.path = os.fspath(path)
         self.save_best_only = save_best_only
         self.saved: str | None = None
-        self._watch = Monitor(monitor, mode)
         try:
             parsed = list(string.Formatter().parse(self.path))
         except ValueError as error:
             raise ValueError(f"path {self.path!r} has a brace without its partner: {error}") from None
         self._fields = [name for _, name, _, _ in parsed if name is not None]
-
-    @property
-    def monitor(self) -> str:
-        return self._watch.name
-
-    @property
-    def mode(self) -> str:
-        return self._watch.mode
-
-    @property
-    def best(self) -> float:
-        return self._watch.best
 
     def set_trainer(self, trainer: Any) -> None:
         if trainer is not self.trainer:

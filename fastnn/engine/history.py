@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.engine.monitor import Monitor
+from .monitor import Monitor
 
 
 class History:

@@ -20,7 +20,9 @@ from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 
-from fastnn.engine.files import replace_file
+from ..ops.activations import CODES as ACTIVATIONS
+from ..ops.heads import OUTPUTS
+from .files import replace_file
 
 FORMAT = 1
 HEADER_LIMIT = 16 * 2**20  # bytes; room for half a million classes, or scales of as many features
@@ -232,9 +234,13 @@ def _checked_meta(meta: dict[str, Any]) -> dict[str, Any]:
         _refuse(f"sizes must be whole numbers from 1, they are {_brief(sizes)}")
     if not isinstance(activations, list) or len(activations) != len(sizes) - 2:
         _refuse(f"activations must be {len(sizes) - 2}, one per hidden layer, they are {_brief(activations)}")
-    for word in (*activations, meta["output"], meta["version"]):
-        if not isinstance(word, str):
-            _refuse(f"activations, output and version must be text, one is {_brief(word)}")
+    for activation in activations:
+        if not isinstance(activation, str) or activation not in ACTIVATIONS:
+            _refuse(f"activation {_brief(activation)} is none of {', '.join(ACTIVATIONS)}")
+    if not isinstance(meta["output"], str) or meta["output"] not in OUTPUTS:
+        _refuse(f"output {_brief(meta['output'])} is none of {', '.join(OUTPUTS)}")
+    if not isinstance(meta["version"], str):
+        _refuse(f"version must be text, it is {_brief(meta['version'])}")
     if not isinstance(meta["dtype"], str) or meta["dtype"] not in DTYPES:
         _refuse(f"dtype must be float32 or float64, it is {_brief(meta['dtype'])}")
     if meta["seed"] is not None and not _is_integer(meta["seed"]):

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._checks import integer, number
-from fastnn.engine import specs
-from fastnn.engine.monitor import Monitor
+from .._checks import integer, number
+from . import specs
+from .monitor import Monitor
 
 
 class Schedule:

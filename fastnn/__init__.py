@@ -1,5 +1,29 @@
-"""Multilayer perceptrons on CPUs, an epoch in one compiled call: same seed, same bits, any number of threads."""
+"""Multilayer perceptrons on CPUs: fast at every size, the same bits with any number of threads."""
 
 from __future__ import annotations
 
 __version__ = "0.1.0"
+
+from fastnn.engine import schedules
+from fastnn.engine.callbacks import Callback, CSVLogger, EarlyStopping, LambdaCallback, ModelCheckpoint
+from fastnn.engine.history import History
+from fastnn.engine.model_file import ModelFileError
+from fastnn.engine.network import MLP, load
+from fastnn.engine.optimizers import SGD
+from fastnn.engine.trainer import DivergenceError, Trainer
+
+__all__ = [
+    "MLP",
+    "SGD",
+    "CSVLogger",
+    "Callback",
+    "DivergenceError",
+    "EarlyStopping",
+    "History",
+    "LambdaCallback",
+    "ModelCheckpoint",
+    "ModelFileError",
+    "Trainer",
+    "load",
+    "schedules",
+]

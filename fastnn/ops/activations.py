@@ -7,9 +7,9 @@ the pre-activation z (NEEDS_Z).
 
 from __future__ import annotations
 
-from .._jit import piece
-from ..simd.scalar import constant, fma
-from .approx import exp, expm1_negative, logistic, normal_cdf, tanh
+from fastnn._jit import op, piece
+from fastnn.simd.scalar import constant, fma
+from fastnn.ops.approx import exp, expm1_negative, logistic, normal_cdf, tanh
 
 CODES = {
     "identity": 0, "logistic": 1, "tanh": 2, "relu": 3, "leaky_relu": 4, "elu": 5, "gelu": 6, "silu": 7,
@@ -20,6 +20,12 @@ LEAK = 0.01
 _IDENTITY, _LOGISTIC, _TANH, _RELU, _LEAKY_RELU, _ELU, _GELU, _SILU = range(8)
 _zero, _half, _one, _leak = constant(0.0), constant(0.5), constant(1.0), constant(LEAK)
 _inverse_sqrt_2pi = constant(0.3989422804014327)
+
+
+@op
+def slope_needs_z(code):
+    """Whether the slope is computed from z (then z must be kept apart from a)."""
+    return code == _GELU or code == _SILU
 
 
 @piece

@@ -7,8 +7,8 @@ NaN goes in, NaN comes out.
 
 from __future__ import annotations
 
-from .._jit import op
-from ..simd.scalar import (
+from fastnn._jit import op
+from fastnn.simd.scalar import (
     constant,
     divided_by_power_of_two,
     exponent_above,

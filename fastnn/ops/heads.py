@@ -5,9 +5,9 @@ To add a head: an entry in HEADS, a branch in `link` (if the link is new) and on
 
 from __future__ import annotations
 
-from .._jit import piece
-from ..simd.scalar import constant
-from .approx import exp, log, logistic
+from fastnn._jit import piece
+from fastnn.simd.scalar import constant
+from fastnn.ops.approx import exp, log, logistic
 
 OUTPUTS = {"softmax": 0, "logistic": 1, "identity": 2}
 LOSSES = ("cross_entropy", "mse")

@@ -5,8 +5,8 @@ To add a rule: a name in RULES, its number of slots, a branch in `update`.
 
 from __future__ import annotations
 
-from .._jit import piece
-from ..simd.scalar import constant, fma
+from fastnn._jit import piece
+from fastnn.simd.scalar import constant, fma
 
 RULES = {"sgd": 0, "momentum": 1, "nesterov": 2}
 SLOTS = {"sgd": 0, "momentum": 1, "nesterov": 1}

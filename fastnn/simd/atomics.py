@@ -12,7 +12,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from . import target
+from fastnn.simd import target
 
 I32, I64 = ir.IntType(32), ir.IntType(64)
 

@@ -8,7 +8,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from . import target
+from fastnn.simd import target
 
 I64 = ir.IntType(64)
 

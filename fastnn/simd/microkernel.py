@@ -19,8 +19,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from . import target
-from .scalar import emit_fma
+from fastnn.simd import target
+from fastnn.simd.scalar import emit_fma
 
 I64 = ir.IntType(64)
 

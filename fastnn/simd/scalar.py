@@ -11,7 +11,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from . import target
+from fastnn.simd import target
 
 # per type: bits of the fraction, bias of the exponent, and the integer of the same size
 _FORMAT = {types.float32: (23, 127, ir.IntType(32)), types.float64: (52, 1023, ir.IntType(64))}

@@ -1,0 +1,209 @@
+"""FLOOR 3: starts programs: how many ranks, the gang of threads, stop flag, progress, Ctrl-C.
+
+The calling thread does not compute while a gang does: it waits, so that Python stays responsive. A run that is
+shorter than waking a gang takes (about 0.1 ms) is made in the calling thread.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+
+from fastnn import _checks, _jit
+from fastnn.kernels import epoch, gang
+
+TRAIN, PREDICT = epoch.train, epoch.predict
+
+# Below this many floating-point operations a step (about 2 us), another rank costs more in barriers than it saves
+OPERATIONS_A_RANK = 300_000
+# Runs expected to be shorter stay in the calling thread, where Ctrl-C has to wait for them
+SHORT_SECONDS = 0.02
+# For such estimates only; a floor of what one core does
+_OPERATIONS_A_SECOND = 3e10
+_POLL_SECONDS = 0.05
+
+
+def available_cores() -> int:
+    """Cores that this process may use: its affinity, limited by the quota of its control group (Linux)."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        cores = os.cpu_count() or 1
+    return max(1, min(cores, _quota_of_control_group()))
+
+
+def _quota_of_control_group(root: Path = Path("/sys/fs/cgroup")) -> int:
+    """CPU quota in whole cores, rounded up; a large number without one."""
+    try:
+        if (root / "cpu.max").exists():
+            quota, period = (root / "cpu.max").read_text().split()
+        else:
+            quota = (root / "cpu/cpu.cfs_quota_us").read_text().strip()
+            period = (root / "cpu/cpu.cfs_period_us").read_text().strip()
+        return max(1, -(-int(quota) // int(period))) if quota not in ("max", "-1") else 2**30
+    except (OSError, ValueError):
+        return 2**30
+
+
+def most_ranks(n_threads: int | None = None) -> int:
+    """`n_threads` if given, else FASTNN_NUM_THREADS, else the available cores."""
+    if n_threads is not None:
+        return _checks.integer("n_threads", n_threads, 1, 1024)
+    text = os.environ.get("FASTNN_NUM_THREADS", "").strip()
+    if not text:
+        return available_cores()
+    try:
+        return _checks.integer("FASTNN_NUM_THREADS", int(text), 1, 1024)
+    except ValueError:
+        raise ValueError(f"FASTNN_NUM_THREADS must be a whole number from 1 to 1024, got {text!r}") from None
+
+
+def useful_ranks(operations: float, n_threads: int | None = None) -> int:
+    """Ranks for steps of this many floating-point operations; a given `n_threads` is taken at its word.
+
+    The result of a training does not depend on it.
+    """
+    most = most_ranks(n_threads)
+    return most if n_threads is not None else max(1, min(most, int(operations // OPERATIONS_A_RANK)))
+
+
+def expected_seconds(operations: float, n_ranks: int) -> float:
+    """A rough guess at the time of a run, to decide how to start it."""
+    return operations / (_OPERATIONS_A_SECOND * n_ranks)
+
+
+def compiled(program: Any, arguments: tuple[Any, ...]) -> None:
+    """Make sure that `program` is compiled (or loaded) for these arguments, before ranks wait for each other."""
+    _jit.use_cache()
+    signature = tuple(numba.typeof(a) for a in arguments)
+    if signature not in program.overloads:
+        program.compile(signature)
+
+
+class Gang:
+    """Threads that run programs together; made for a fit or a prediction, closed after it.
+
+    Attributes
+    ----------
+    control : int64 array
+        The words by which ranks and caller communicate (kernels.gang).
+    """
+
+    def __init__(self, n_ranks: int) -> None:
+        self.n_ranks = n_ranks
+        self.control = np.zeros(gang.CONTROL_WORDS, np.int64)
+        self.control[gang.SPIN] = n_ranks <= available_cores()
+        self._jobs: list[queue.SimpleQueue] = []
+        self._threads: list[threading.Thread] = []
+        self._done = threading.Event()
+        self._lock = threading.Lock()
+        self._running = 0
+        self._error: BaseException | None = None
+
+    def __enter__(self) -> Gang:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        for jobs in self._jobs:
+            jobs.put(None)
+        self._jobs.clear()
+
+    def run(
+        self,
+        program: Any,
+        arguments: tuple[Any, ...],
+        *,
+        expected_seconds: float,
+        tick: Callable[[int], None] | None = None,
+    ) -> None:
+        """Run program(rank, n_ranks, *arguments, control) on every rank and wait for all.
+
+        Parameters
+        ----------
+        expected_seconds : float
+            Decides whether a single rank runs in the calling thread.
+        tick : callable, optional
+            Called about 20 times a second with the PROGRESS word.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            After all ranks have left at the end of a step; the weights are consistent.
+        """
+        for word in (gang.STOP, gang.ABORT, gang.LEAVE, gang.BAD, gang.PROGRESS, gang.ARRIVED):
+            self.control[word] = 0
+        compiled(program, (0, self.n_ranks, *arguments, self.control))
+        if self.n_ranks == 1 and expected_seconds < SHORT_SECONDS:
+            program(0, 1, *arguments, self.control)
+            return
+        self._start_threads()
+        self._done.clear()
+        self._error = None
+        self._running = self.n_ranks
+        for jobs in self._jobs:
+            jobs.put((program, arguments))
+        interrupted = self._wait(tick)
+        if self._error is not None:
+            raise self._error
+        if interrupted is not None:
+            raise interrupted
+
+    def _start_threads(self) -> None:
+        for rank in range(len(self._threads), self.n_ranks):
+            jobs: queue.SimpleQueue = queue.SimpleQueue()
+            thread = threading.Thread(
+                target=self._work, args=(rank, jobs), name=f"fastnn-{rank}", daemon=True
+            )
+            thread.start()
+            self._jobs.append(jobs)
+            self._threads.append(thread)
+
+    def _work(self, rank: int, jobs: queue.SimpleQueue) -> None:
+        while (job := jobs.get()) is not None:
+            program, arguments = job
+            try:
+                program(rank, self.n_ranks, *arguments, self.control)
+            except BaseException as error:
+                self._error = error
+                self.control[gang.ABORT] = 1
+            with self._lock:
+                self._running -= 1
+                last = self._running == 0
+            del job, program, arguments
+            if last:
+                self._done.set()
+
+    def _wait(self, tick: Callable[[int], None] | None) -> BaseException | None:
+        """Wait until every rank has left; an exception meanwhile (Ctrl-C) stops them and is returned afterwards.
+
+        Never by Thread.join or is_alive: after Ctrl-C they may say that a thread is gone while its kernel runs.
+        """
+        raised: BaseException | None = None
+        while not self._done.is_set():
+            try:
+                if not self._done.wait(_POLL_SECONDS) and tick is not None and raised is None:
+                    tick(int(self.control[gang.PROGRESS]))
+            except BaseException as error:
+                raised = error
+                self.control[gang.STOP] = 1
+        return raised
+
+
+def warm_up(dtype: Any = "float32") -> float:
+    """Compile, or load from the cache, all programs of one precision; returns the seconds it took."""
+    from fastnn.engine.network import MLP
+    from fastnn.engine.trainer import Trainer
+
+    start = time.perf_counter()
+    net = MLP([2, 2], dtype=dtype)
+    Trainer(net, max_epochs=1, verbose=0, n_threads=1).fit(np.eye(2, dtype=net.dtype), np.arange(2))
+    net.predict(np.eye(2))
+    return time.perf_counter() - start

@@ -1,0 +1,118 @@
+"""FLOOR 3: the user's X, checked once and handed to the kernels by address, as it is.
+
+uint8, float32 and float64 in C or Fortran order, strided, read-only or memory-mapped are not copied; the kernels
+convert mini-batch by mini-batch. Other numbers are converted here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastnn.kernels.bundles import SOURCE_TYPES, Samples
+
+_CHUNK_BYTES = 16 * 2**20
+
+
+def as_matrix(X: Any, n_features: int, name: str = "X") -> np.ndarray:
+    """Return X as (n_samples, n_features) of a type that kernels read, without a copy where that is possible.
+
+    Parameters
+    ----------
+    X : array-like, (n_samples, ...)
+        Axes after the first are flattened.
+    n_features : int
+        What the network expects.
+
+    Raises
+    ------
+    TypeError
+        For complex, object, text or sparse X.
+    ValueError
+        For an empty X, another number of features, NaN or infinity.
+    """
+    if hasattr(X, "tocsr"):
+        raise TypeError(f"{name} is a sparse matrix, which is not supported; pass {name}.toarray()")
+    try:
+        X = np.asanyarray(X)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
+    if X.dtype.kind not in "buif":
+        raise TypeError(
+            f"{name} must hold real numbers, got dtype {X.dtype}; convert it first, "
+            f"for example {name}.astype('float32')"
+        )
+    if X.ndim < 2:
+        raise ValueError(
+            f"{name} must have one row a sample, got shape {X.shape}; for a single sample pass {name}[None, :]"
+        )
+    if len(X) == 0:
+        raise ValueError(f"{name} must have at least one sample, got shape {X.shape}")
+    if X.ndim > 2:
+        X = X.reshape(len(X), -1) if X.size else X.reshape(len(X), 0)
+    if X.shape[1] != n_features:
+        raise ValueError(f"{name} must have {n_features} features a sample, as the network has inputs, got {X.shape[1]}")
+    if X.dtype.name not in SOURCE_TYPES or not X.dtype.isnative:
+        narrow = X.dtype.kind == "b" or (X.dtype.kind in "iuf" and X.dtype.itemsize <= 2)
+        X = X.astype(np.float32 if narrow else np.float64)
+    _check_finite(X, name)
+    return X
+
+
+def _check_finite(X: np.ndarray, name: str) -> None:
+    """Raise for NaN or infinity, a chunk of rows at a time so that memory maps stay on disk."""
+    if X.dtype.kind != "f":
+        return
+    rows = max(1, _CHUNK_BYTES // max(1, X.shape[1] * X.itemsize))
+    for first in range(0, len(X), rows):
+        chunk = X[first : first + rows]
+        with np.errstate(all="ignore"):
+            if np.isfinite(chunk.sum()):  # a sum is not finite if any term is not; several times cheaper
+                continue
+        bad = ~np.isfinite(chunk)
+        if bad.any():
+            r, c = np.argwhere(bad)[0]
+            raise ValueError(
+                f"{name} must be finite, got {chunk[r, c]} at row {first + r}, column {c}; "
+                "remove or impute such samples"
+            )
+
+
+@dataclass
+class Scaling:
+    """input = (x - offset) * scale, each a number or one a feature; None as in `MLP`."""
+
+    scale: float | np.ndarray | None
+    offset: float | np.ndarray | None
+
+    def vectors(self, source_dtype: np.dtype, n_features: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+        """(scale, shift), each (n_features,), with input = x * scale + shift."""
+        scale: Any = self.scale
+        if scale is None:
+            scale = 1 / 255 if source_dtype == np.uint8 else 1.0
+        offset = 0.0 if self.offset is None else self.offset
+        scales = np.empty(n_features)
+        scales[:] = scale
+        shifts = -np.asarray(offset, np.float64) * scales + 0.0
+        return scales.astype(dtype), shifts.astype(dtype)
+
+
+def bundle(
+    X: np.ndarray, scaling: Scaling, dtype: np.dtype, labels: np.ndarray, targets: np.ndarray, weights: np.ndarray
+) -> Samples:
+    """The kernels' view of checked inputs and targets. The caller keeps X alive while kernels run."""
+    scale, shift = scaling.vectors(X.dtype, X.shape[1], dtype)
+    return Samples(
+        address=X.__array_interface__["data"][0],
+        kind=SOURCE_TYPES.index(X.dtype.name),
+        row_bytes=X.strides[0],
+        column_bytes=X.strides[1],
+        n=len(X),
+        scale=scale,
+        shift=shift,
+        labels=labels,
+        targets=targets,
+        weights=weights,
+    )

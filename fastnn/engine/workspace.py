@@ -1,0 +1,142 @@
+"""FLOOR 3: the plan of a run: the level table, the scratch memory and the rule, made once and handed to kernels.
+
+All of it depends on shapes, choices and the number of ranks; the trained bits do not depend on the latter.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastnn.engine.parameters import aligned_zeros
+from fastnn.kernels import bundles, panels
+from fastnn.kernels.bundles import STRIP, Net, Rule, Work
+from fastnn.kernels.matmul import TILE_ROWS
+from fastnn.ops.activations import CODES, NEEDS_Z
+from fastnn.ops.heads import OUTPUTS
+from fastnn.ops.random import drop_threshold
+from fastnn.ops.updates import RULES, SLOTS
+from fastnn.simd import target
+
+if TYPE_CHECKING:
+    from fastnn.engine.network import MLP
+
+# Mini-batches above this many samples are worked through in row blocks: memory stays constant
+ROW_BLOCK = 512
+
+
+class Plan:
+    """Scratch memory and tables for a network.
+
+    Parameters
+    ----------
+    network : MLP
+    n_ranks : int
+    batch_size : int or None
+        Samples of the largest mini-batch; None for prediction.
+    n_samples : int
+        Length of the order of samples; 0 for prediction.
+    dropout : list of float
+        One a level from the inputs to the last hidden layer; empty for none.
+    update : str
+        Rule of ops.updates.RULES.
+
+    Attributes
+    ----------
+    net, work : bundles for the kernels
+    block : int
+        Samples in a row block.
+    """
+
+    def __init__(
+        self,
+        network: MLP,
+        *,
+        n_ranks: int,
+        batch_size: int | None = None,
+        n_samples: int = 0,
+        dropout: list[float] | None = None,
+        update: str = "sgd",
+    ) -> None:
+        self.network = network
+        self.dtype = network.dtype
+        self.update = update
+        self.block = min(batch_size, ROW_BLOCK) if batch_size else n_ranks * STRIP
+        dropout = [*(dropout or [0.0] * (len(network.sizes) - 1)), 0.0]
+        flat = network._parameters.flat
+        levels, n_rows = self._levels(dropout)
+        slots = flat.size * SLOTS[update]
+        self.net = Net(
+            levels=levels,
+            keep=np.array([1 / (1 - p) for p in dropout], self.dtype),
+            params=flat,
+            slots=aligned_zeros(slots, self.dtype),
+        )
+        self.work = self._work(
+            levels, n_rows, n_ranks, gradients=flat.size if batch_size and batch_size > self.block else 0, n_samples=n_samples
+        )
+
+    def _row_distance(self, units: int) -> int:
+        """Numbers between rows: room for the column of ones, in an odd number of units so that rows spread over the cache."""
+        lanes = panels.unit(self.dtype)
+        return (panels.padded(units + 1, self.dtype) // lanes | 1) * lanes
+
+    def _levels(self, dropout: list[float]) -> tuple[np.ndarray, int]:
+        """The level table (see kernels.bundles), and the numbers that `rows` must hold."""
+        net = self.network
+        table = np.zeros((len(net.sizes), bundles.LEVEL_WORDS), np.int64)
+        end = 0
+        for level, units in enumerate(net.sizes):
+            row = table[level]
+            row[bundles.UNITS] = units
+            row[bundles.WIDTH] = panels.padded(units, self.dtype)
+            row[bundles.LD] = ld = self._row_distance(units)
+            row[bundles.DROP] = drop_threshold(dropout[level])
+            hidden = 0 < level < len(net.sizes) - 1
+            code = net.activations[level - 1] if hidden else "identity"
+            row[bundles.ACTIVATION] = CODES[code]
+            if level > 0:
+                row[bundles.PARAMS] = net._parameters.offsets[level - 1]
+            matrix = self.block * ld
+            row[bundles.ACTS] = row[bundles.HELD] = end
+            end += matrix
+            if level == len(net.sizes) - 1 or (hidden and (code in NEEDS_Z or dropout[level] > 0)):
+                row[bundles.HELD] = end
+                end += matrix
+            if level > 0:
+                row[bundles.DELTAS] = end
+                end += matrix
+        return table, end
+
+    def _work(self, levels: np.ndarray, n_rows: int, n_ranks: int, gradients: int, n_samples: int) -> Work:
+        lanes = panels.unit(self.dtype)
+        widest = int(levels[1:, bundles.WIDTH].max())
+        flipped = widest * STRIP
+        block_ld = self._row_distance(widest)
+        tile = max(TILE_ROWS) * target.PANEL_UNITS * lanes
+        private = 2 * flipped + max(lanes * block_ld, tile, widest)
+        private = -(-private // 64) * 64 + 64  # ranks do not share cache lines
+        return Work(
+            rows=aligned_zeros(n_rows, self.dtype),
+            private=aligned_zeros(private * n_ranks, self.dtype),
+            private_size=private,
+            flipped=flipped,
+            block_ld=block_ld,
+            gradients=aligned_zeros(gradients, self.dtype),
+            losses=np.zeros(self.block, np.float64),
+            order=np.arange(n_samples, dtype=np.int32),
+        )
+
+    def rule(self, head: int, momentum: float = 0.0, l1: float = 0.0, l2: float = 0.0, max_norm: float = 0.0) -> Rule:
+        """The kernels' view of what is minimised, and how."""
+        real = self.dtype.type
+        return Rule(
+            output=OUTPUTS[self.network.output],
+            head=head,
+            update=RULES[self.update],
+            momentum=real(momentum),
+            l1=real(l1),
+            l2=real(l2),
+            max_norm=real(max_norm),
+        )

@@ -1,0 +1,72 @@
+"""FLOOR 2: what kernels are given: a few bundles of arrays, and the words of the level table.
+
+Level 0 are the inputs, level L the outputs; the layer of level l leads from level l - 1 to level l.
+`rows` holds three matrices a level (row = sample of the current row block, LD numbers apart):
+    acts    activations after dropout, and a one in column UNITS, the input of the biases
+    held    what slopes are computed from: activations before dropout, or pre-activations; logits at level L
+    deltas  d(loss)/d(pre-activations); the padding up to WIDTH is zero
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+UNITS, WIDTH, LD, ACTS, HELD, DELTAS, ACTIVATION, DROP, PARAMS = range(9)
+LEVEL_WORDS = 9
+
+# Samples of a strip are taken through all layers together: their activations stay in L2
+STRIP = 64
+
+
+class Net(NamedTuple):
+    """The network: the level table and the numbers that are trained."""
+
+    levels: np.ndarray  # int64 (L + 1, LEVEL_WORDS)
+    keep: np.ndarray  # real (L + 1,): 1 / (1 - dropout) of each level
+    params: np.ndarray  # real, flat: the panels of all layers
+    slots: np.ndarray  # real, flat: velocities, in the order of params; empty without
+
+
+class Rule(NamedTuple):
+    """What is minimised, and how."""
+
+    output: int  # ops.heads.OUTPUTS
+    head: int  # ops.heads.HEADS
+    update: int  # ops.updates.RULES
+    momentum: np.floating
+    l1: np.floating
+    l2: np.floating
+    max_norm: np.floating  # 0: none
+
+
+class Samples(NamedTuple):
+    """Inputs by address, so that one compiled program reads every type and layout; and their targets."""
+
+    address: int
+    kind: int  # index in SOURCE_TYPES
+    row_bytes: int
+    column_bytes: int
+    n: int
+    scale: np.ndarray  # real (features,): input = value * scale + shift
+    shift: np.ndarray  # real (features,)
+    labels: np.ndarray  # int32 (n,): index of the class; or empty
+    targets: np.ndarray  # real, flat (n * outputs,): or empty
+    weights: np.ndarray  # real (n,): sample weights; or empty
+
+
+SOURCE_TYPES = ("uint8", "float32", "float64")
+
+
+class Work(NamedTuple):
+    """Scratch memory, planned once."""
+
+    rows: np.ndarray  # real, flat: acts, held and deltas of all levels
+    private: np.ndarray  # real, flat: `private_size` numbers a rank
+    private_size: int
+    flipped: int  # numbers in each of the two transposed-delta buffers at the start of a rank's part
+    block_ld: int  # row distance of the square block that follows them
+    gradients: np.ndarray  # real, flat like params: only for mini-batches of several row blocks
+    losses: np.ndarray  # float64: loss of each row of the row block, times its weight
+    order: np.ndarray  # int32 (n,): the samples of the epoch in the order of their use; empty: as they come

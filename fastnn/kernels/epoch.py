@@ -1,0 +1,161 @@
+"""FLOOR 2: the programs that a gang runs. Every rank calls the same one; one rank is the gang of size one.
+
+A program has no exceptions and allocates nothing; it ends early on STOP, BAD or ABORT (see gang.py).
+"""
+
+from __future__ import annotations
+
+from fastnn._jit import piece, program
+from fastnn.ops.random import key, shuffle
+from fastnn.simd.atomics import atomic_load, atomic_store, set_flush_to_zero
+from fastnn.simd.memory import view
+from fastnn.kernels.bundles import ACTS, LD, STRIP, UNITS
+from fastnn.kernels.gang import ABORT, BAD, LEAVE, PROGRESS, STOP, barrier, share
+from fastnn.kernels.rows import backward_rows, forward_rows, gather, head_row, output_row
+from fastnn.kernels.tiles import limit_norms, update_tiles
+
+
+@piece
+def gather_rows(net, samples, work, first, base, m):
+    """acts of level 0 for the m samples that follow place `first` of the order."""
+    ld, features = net.levels[0, LD], net.levels[0, UNITS]
+    for r in range(m):
+        sample = work.order[first + r] if work.order.shape[0] > 0 else first + r
+        gather(samples, sample, view(work.rows, net.levels[0, ACTS] + (base + r) * ld, features))
+
+
+@piece
+def learn_rows(net, rule, samples, work, first, base, m, mine, row_key, factor, control):
+    """Phase A of a strip: inputs, forward, head, backward; the losses of its rows, and BAD if one is not finite.
+
+    factor      1 / (total weight of the mini-batch)
+    """
+    gather_rows(net, samples, work, first, base, m)
+    forward_rows(net, work, base, m, row_key)
+    spare = mine + 2 * work.flipped
+    for r in range(base, base + m):
+        sample = work.order[first + r - base]
+        weight = samples.weights[sample] if samples.weights.shape[0] > 0 else net.keep.dtype.type(1)
+        loss = head_row(net, rule, samples, work, r, sample, spare, weight * factor)
+        work.losses[r] = loss * weight
+        if not (loss - loss == 0):
+            atomic_store(control, BAD, 1)
+    backward_rows(net, work, base, m, mine, row_key)
+
+
+@piece
+def total_weight(samples, work, start, stop):
+    """Sum of the sample weights of places start .. stop of the order (their number without weights)."""
+    if samples.weights.shape[0] == 0:
+        return float(stop - start)
+    total = 0.0
+    for place in range(start, stop):
+        total += samples.weights[work.order[place]]
+    return total
+
+
+@piece
+def learn_step(rank, n_ranks, net, rule, samples, work, start, stop, block, step_key, rate, control):
+    """One step on the samples at places start .. stop of the order, by row blocks of `block` samples.
+
+    Returns the summed loss on rank 0 (elsewhere 0), and whether the gang must leave without an update.
+    """
+    real = net.params.dtype.type
+    mine = rank * work.private_size
+    total = total_weight(samples, work, start, stop)
+    factor = real(1.0 / total) if total > 0.0 else real(0.0)
+    loss = 0.0
+    for b0 in range(start, stop, block):
+        n = min(block, stop - b0)
+        row_key = key(step_key, b0 - start)
+        r0, r1 = share(n, rank, n_ranks, 1)
+        for r in range(r0, r1, STRIP):
+            learn_rows(net, rule, samples, work, b0 + r, r, min(STRIP, r1 - r), mine, row_key, factor, control)
+        barrier(n_ranks, control)
+        if atomic_load(control, BAD) != 0 or atomic_load(control, ABORT) != 0:
+            return loss, True
+        update_tiles(
+            rank, n_ranks, net, rule, work, n, mine + 2 * work.flipped, b0 == start, b0 + n == stop, real(rate)
+        )
+        if rank == 0:
+            for r in range(n):
+                loss += work.losses[r]
+            atomic_store(control, LEAVE, atomic_load(control, STOP))
+        barrier(n_ranks, control)
+    if rule.max_norm > 0:
+        limit_norms(rank, n_ranks, net, rule, work, mine)
+        barrier(n_ranks, control)
+    return loss, False
+
+
+@program
+def train(
+    rank, n_ranks, net, rule, samples, work, epochs, batch_size, block, shuffled, seed, rates, losses, control
+):  # fmt: skip
+    """Run the epochs epochs[0] .. epochs[1] - 1.
+
+    rates       float64, the learning rate of every step of these epochs                        read
+    losses      float64, one an epoch: the sum over its samples of loss times sample weight     written by rank 0
+    control     see gang.py; PROGRESS counts the finished steps
+    """
+    former = set_flush_to_zero(-1)
+    n = samples.n
+    step = 0
+    leave = False
+    for e in range(epochs[1] - epochs[0]):
+        epoch_key = key(seed, epochs[0] + e)
+        if rank == 0:
+            losses[e] = 0.0
+            if shuffled:
+                shuffle(work.order, epoch_key)
+        barrier(n_ranks, control)
+        for start in range(0, n, batch_size):
+            stop = min(start + batch_size, n)
+            loss, leave = learn_step(
+                rank, n_ranks, net, rule, samples, work, start, stop, block, key(epoch_key, start), rates[step], control
+            )
+            if leave:
+                break
+            step += 1
+            if rank == 0:
+                losses[e] += loss
+                atomic_store(control, PROGRESS, step)
+            if atomic_load(control, LEAVE) != 0:
+                leave = True
+                break
+        if leave:
+            break
+    set_flush_to_zero(former)
+
+
+@program
+def predict(rank, n_ranks, net, rule, samples, work, outputs, losses, control):
+    """Outputs of all samples, and, if they have targets, their losses; strips are dealt out in turn.
+
+    outputs     real, flat (n * units of the last level)        written
+    losses      float64 (n,), or empty                          written
+    """
+    former = set_flush_to_zero(-1)
+    last = net.levels.shape[0] - 1
+    ld, units = net.levels[last, LD], net.levels[last, UNITS]
+    base = rank * STRIP
+    spare = rank * work.private_size
+    one = net.keep.dtype.type(1)
+    for first in range(base, samples.n, n_ranks * STRIP):
+        if atomic_load(control, STOP) != 0:
+            break
+        m = min(STRIP, samples.n - first)
+        gather_rows(net, samples, work, first, base, m)
+        forward_rows(net, work, base, m, key(0, 0))
+        for r in range(m):
+            if losses.shape[0] > 0:
+                losses[first + r] = head_row(net, rule, samples, work, base + r, first + r, spare, one)
+            else:
+                output_row(net, rule, work, base + r)
+            a = view(work.rows, net.levels[last, ACTS] + (base + r) * ld, units)
+            out = view(outputs, (first + r) * units, units)
+            for i in range(units):
+                out[i] = a[i]
+        if rank == 0:
+            atomic_store(control, PROGRESS, first + m)
+    set_flush_to_zero(former)

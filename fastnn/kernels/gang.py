@@ -1,0 +1,51 @@
+"""FLOOR 2: how the ranks of a gang share work and meet.
+
+`control` is a flat int64 array; its words lie on cache lines of their own. Only the names below are known elsewhere.
+"""
+
+from __future__ import annotations
+
+from fastnn._jit import op, piece
+from fastnn.simd.atomics import atomic_add, atomic_load, atomic_store, give_up_core, pause, sleep_a_little
+
+_LINE = 16  # two cache lines of int64: neighbouring lines are fetched together
+ARRIVED, GENERATION, STOP, ABORT, LEAVE, BAD, PROGRESS, SPIN = (i * _LINE for i in range(8))
+CONTROL_WORDS = 8 * _LINE
+
+_SPINS = 2000  # about 30 us, longer than any fair wait
+_YIELDS = 200
+
+
+@op
+def share(n, rank, n_ranks, multiple):
+    """[start, stop): this rank's part of n things, handed out in whole multiples (the last one may be short)."""
+    groups = (n + multiple - 1) // multiple
+    start = groups * rank // n_ranks * multiple
+    stop = groups * (rank + 1) // n_ranks * multiple
+    return min(start, n), min(stop, n)
+
+
+@piece
+def barrier(n_ranks, control):
+    """Return when all ranks have arrived; what they wrote before is then visible to all.
+
+    Spins while it can expect the others soon, then yields, then sleeps: with more ranks than cores a pure spin
+    would keep the core from the very rank it waits for. ABORT ends every wait: a rank never came.
+    """
+    if n_ranks == 1:
+        return
+    generation = atomic_load(control, GENERATION)
+    if atomic_add(control, ARRIVED, 1) == n_ranks - 1:
+        atomic_store(control, ARRIVED, 0)
+        atomic_store(control, GENERATION, generation + 1)
+        return
+    spins = _SPINS if atomic_load(control, SPIN) != 0 else 0
+    waited = 0
+    while atomic_load(control, GENERATION) == generation and atomic_load(control, ABORT) == 0:
+        waited += 1
+        if waited < spins:
+            pause()
+        elif waited < spins + _YIELDS:
+            give_up_core()
+        else:
+            sleep_a_little()

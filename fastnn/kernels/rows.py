@@ -1,0 +1,209 @@
+"""FLOOR 2: phase A of a step: what one rank does with its own samples, a strip of rows at a time.
+
+base    first row of the strip in the matrices of `rows`
+m       samples in the strip, at most STRIP
+"""
+
+from __future__ import annotations
+
+from numba import types
+
+from fastnn._jit import piece
+from fastnn.ops.activations import activate, multiply_slope, slope_needs_z
+from fastnn.ops.heads import link, loss_and_delta
+from fastnn.ops.random import dropout_factor, key
+from fastnn.simd.memory import transpose_block, view, view_at
+from fastnn.simd.scalar import constant, fma
+from fastnn.kernels.bundles import ACTIVATION, ACTS, DELTAS, DROP, HELD, LD, PARAMS, STRIP, UNITS, WIDTH
+from fastnn.kernels.matmul import backward_layer, forward_panel, panel_of, unit_of
+
+_uint8_at, _float32_at, _float64_at = (view_at(t) for t in (types.uint8, types.float32, types.float64))
+_zero, _one = constant(0.0), constant(1.0)
+
+
+@piece
+def gather(samples, sample, out):
+    """out = value * scale + shift for one sample: the only code that knows the inputs' type and layout."""
+    n = out.shape[0]
+    real = out.dtype.type
+    at = samples.address + sample * samples.row_bytes
+    step = samples.column_bytes
+    scale, shift = samples.scale, samples.shift
+    if samples.kind == 0 and step == 1:
+        bytes_ = _uint8_at(at, n)
+        for i in range(n):
+            out[i] = fma(real(bytes_[i]), scale[i], shift[i])
+    elif samples.kind == 1 and step == 4:
+        singles = _float32_at(at, n)
+        for i in range(n):
+            out[i] = fma(real(singles[i]), scale[i], shift[i])
+    elif samples.kind == 2 and step == 8:
+        doubles = _float64_at(at, n)
+        for i in range(n):
+            out[i] = fma(real(doubles[i]), scale[i], shift[i])
+    else:
+        for i in range(n):
+            where = at + i * step
+            if samples.kind == 0:
+                value = real(_uint8_at(where, 1)[0])
+            elif samples.kind == 1:
+                value = real(_float32_at(where, 1)[0])
+            else:
+                value = real(_float64_at(where, 1)[0])
+            out[i] = fma(value, scale[i], shift[i])
+
+
+@piece
+def drop_units(row, threshold, scale, row_key):
+    """Inverted dropout (Srivastava et al. 2014): each number is zeroed or scaled, by a hash of its place."""
+    for i in range(row.shape[0]):
+        row[i] *= dropout_factor(row_key, i, threshold, scale)
+
+
+@piece
+def activate_rows(net, work, l, base, m, row_key):
+    """acts of level l from its held (level 0: acts as gathered), with dropout and the column of ones."""
+    levels, rows = net.levels, work.rows
+    ld, width, code, threshold = levels[l, LD], levels[l, WIDTH], levels[l, ACTIVATION], levels[l, DROP]
+    held, acts = levels[l, HELD] + base * ld, levels[l, ACTS] + base * ld
+    for r in range(m):
+        a = view(rows, acts + r * ld, width)
+        if l > 0:
+            h = view(rows, held + r * ld, width)
+            activate(code, h, a)
+            if held != acts and not slope_needs_z(code):
+                for i in range(width):
+                    h[i] = a[i]
+        if threshold > 0:
+            drop_units(a, threshold, net.keep[l], key(key(row_key, base + r), l))
+        rows[acts + r * ld + levels[l, UNITS]] = _one(rows[0])
+
+
+@piece
+def forward_rows(net, work, base, m, row_key):
+    """held and acts of all levels (at the last one held alone, the logits) from acts of level 0.
+
+    row_key     identifies (seed, epoch, step, row block): what dropout draws from
+    """
+    levels, rows = net.levels, work.rows
+    panel = panel_of(rows)
+    last = levels.shape[0] - 1
+    for l in range(1, last + 1):
+        activate_rows(net, work, l - 1, base, m, row_key)
+        I, a_row = levels[l - 1, UNITS], levels[l - 1, LD]
+        width, z_row = levels[l, WIDTH], levels[l, LD]
+        a0, z0 = levels[l - 1, ACTS] + base * a_row, levels[l, HELD] + base * z_row
+        for j in range(0, width, panel):
+            w0 = levels[l, PARAMS] + j * (I + 1)
+            forward_panel(m, I, min(panel, width - j), rows, a0, a_row, net.params, w0, rows, z0 + j, z_row)
+
+
+@piece
+def output_row(net, rule, work, r):
+    """acts of the last level from its logits, for row r; returns what `link` returns."""
+    levels, rows = net.levels, work.rows
+    last = levels.shape[0] - 1
+    ld, width = levels[last, LD], levels[last, WIDTH]
+    z = view(rows, levels[last, HELD] + r * ld, width)
+    a = view(rows, levels[last, ACTS] + r * ld, width)
+    return link(rule.output, levels[last, UNITS], z, a)
+
+
+@piece
+def head_row(net, rule, samples, work, r, sample, spare, factor):
+    """Outputs, loss and delta (times `factor`) of row r, which holds `sample`; returns the loss.
+
+    spare       where in `private` a one-hot row may be written
+    """
+    levels, rows = net.levels, work.rows
+    last = levels.shape[0] - 1
+    n, ld, width = levels[last, UNITS], levels[last, LD], levels[last, WIDTH]
+    log_sum = output_row(net, rule, work, r)
+    z = view(rows, levels[last, HELD] + r * ld, width)
+    a = view(rows, levels[last, ACTS] + r * ld, width)
+    delta = view(rows, levels[last, DELTAS] + r * ld, n)
+    if samples.labels.shape[0] > 0:
+        y = view(work.private, spare, n)
+        for i in range(n):
+            y[i] = _zero(a[0])
+        y[samples.labels[sample]] = _one(a[0])
+    else:
+        y = view(samples.targets, sample * n, n)
+    loss = loss_and_delta(rule.head, n, z, a, log_sum, y, delta)
+    for i in range(n):
+        delta[i] *= factor
+    return loss
+
+
+@piece
+def flip_block(work, block, t0, width, to_deltas):
+    """Transpose the square block of rows at `block` into t0 (one row a unit), or back if `to_deltas`."""
+    lanes = unit_of(work.rows)
+    private = work.private
+    for j in range(0, width, lanes):
+        if to_deltas:
+            transpose_block(private, t0 + j * STRIP, STRIP, private, block + j, work.block_ld)
+        else:
+            transpose_block(private, block + j, work.block_ld, private, t0 + j * STRIP, STRIP)
+
+
+@piece
+def flip_output_deltas(net, work, base, m, t0, block):
+    """The deltas of the last level, transposed, into t0."""
+    levels, rows, private = net.levels, work.rows, work.private
+    last = levels.shape[0] - 1
+    ld, width, lanes = levels[last, LD], levels[last, WIDTH], unit_of(rows)
+    for r0 in range(0, m, lanes):
+        for r in range(min(lanes, m - r0)):
+            delta = view(rows, levels[last, DELTAS] + (base + r0 + r) * ld, width)
+            copy = view(private, block + r * work.block_ld, width)
+            for i in range(width):
+                copy[i] = delta[i]
+        flip_block(work, block, t0 + r0, width, False)
+
+
+@piece
+def finish_deltas(net, work, l, base, m, t0, block, row_key):
+    """deltas of level l from what came through to it (transposed, at t0): times slope and dropout.
+
+    If another layer lies below, t0 becomes the transposed deltas too.
+    """
+    levels, rows, private = net.levels, work.rows, work.private
+    units, ld, width, lanes = levels[l, UNITS], levels[l, LD], levels[l, WIDTH], unit_of(rows)
+    for r0 in range(0, m, lanes):
+        flip_block(work, block, t0 + r0, width, True)
+        for r in range(min(lanes, m - r0)):
+            at = (base + r0 + r) * ld
+            d = view(private, block + r * work.block_ld, width)
+            multiply_slope(levels[l, ACTIVATION], view(rows, levels[l, HELD] + at, width), d)
+            if levels[l, DROP] > 0:
+                drop_units(d, levels[l, DROP], net.keep[l], key(key(row_key, base + r0 + r), l))
+            for i in range(units, width):
+                d[i] = _zero(d[0])
+            delta = view(rows, levels[l, DELTAS] + at, width)
+            for i in range(width):
+                delta[i] = d[i]
+        if l > 1:
+            flip_block(work, block, t0 + r0, width, False)
+
+
+@piece
+def backward_rows(net, work, base, m, mine, row_key):
+    """deltas of all levels from those of the last one.
+
+    mine        where this rank's part of `private` begins
+    """
+    levels = net.levels
+    lanes = unit_of(work.rows)
+    here, below, block = mine, mine + work.flipped, mine + 2 * work.flipped
+    n = (m + lanes - 1) // lanes * lanes
+    last = levels.shape[0] - 1
+    if last > 1:
+        flip_output_deltas(net, work, base, m, here, block)
+    for l in range(last, 1, -1):
+        backward_layer(
+            n, levels[l - 1, UNITS], levels[l, UNITS], net.params, levels[l, PARAMS], work.private, here, STRIP,
+            work.private, below,
+        )  # fmt: skip
+        finish_deltas(net, work, l - 1, base, m, below, block, row_key)
+        here, below = below, here

@@ -19,6 +19,7 @@ from typing import Any
 
 import llvmlite
 import numba
+from numba import types
 from numba.core import compiler
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.core.codegen import JITCodeLibrary
@@ -78,8 +79,26 @@ class _PieceCompiler(compiler.Compiler):
 _INNER = _FLAGS | {
     "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": _PieceCompiler,
 }  # fmt: skip
-piece = numba.njit(**_INNER)
-op = numba.njit(**_INNER, forceinline=True)
+
+
+def _compile_once(**flags):
+    """A decorator like numba.njit, but literal arguments (True, 64) do not make a copy of the function each."""
+
+    def decorate(function):
+        dispatcher = numba.njit(**flags)(function)
+        template_for = dispatcher.get_call_template
+
+        def get_call_template(args, kws):
+            return template_for(tuple(map(types.unliteral, args)), {k: types.unliteral(t) for k, t in kws.items()})
+
+        dispatcher.get_call_template = get_call_template
+        return dispatcher
+
+    return decorate
+
+
+piece = _compile_once(**_INNER)
+op = _compile_once(**_INNER, forceinline=True)
 _programs: list[Any] = []
 
 

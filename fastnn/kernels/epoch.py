@@ -5,6 +5,8 @@ A program has no exceptions and allocates nothing; it ends early on STOP, BAD or
 
 from __future__ import annotations
 
+import numpy as np
+
 from fastnn._jit import piece, program
 from fastnn.ops.random import key, shuffle
 from fastnn.simd.atomics import atomic_load, atomic_store, set_flush_to_zero
@@ -34,7 +36,7 @@ def learn_rows(net, rule, samples, work, first, base, m, mine, row_key, factor, 
     forward_rows(net, work, base, m, row_key)
     spare = mine + 2 * work.flipped
     for r in range(base, base + m):
-        sample = work.order[first + r - base]
+        sample = np.int64(work.order[first + r - base])
         weight = samples.weights[sample] if samples.weights.shape[0] > 0 else net.keep.dtype.type(1)
         loss = head_row(net, rule, samples, work, r, sample, spare, weight * factor)
         work.losses[r] = loss * weight

@@ -47,7 +47,7 @@ class Progress:
         self._prints_lines = not silent and not live
 
     def on_step(self, epoch: int, done: float) -> None:
-        """Show that the part `done`, 0 to 1, of `epoch`, from 0, is through; cheap enough to be polled."""
+        """Show that the part `done`, 0 to 1, of `epoch`, from 1, is through; cheap enough to be polled."""
         if self._bar is not None:
             self._bar.on_step(epoch, done)
 
@@ -72,16 +72,25 @@ class _Bar:
     """The live bar; rich draws it, but only when told to, so there is no second thread."""
 
     def __init__(self, max_epochs: int, n_samples: int, stream: TextIO) -> None:
-        from rich.console import Console
+        from rich.console import Console, RenderableType
+        from rich.constrain import Constrain
         from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
 
-        self._rich = RichProgress(
+        console = Console(file=stream)
+
+        class Narrower(RichProgress):
+            """Leaves room for the terminal's ^C, which would wrap a full line and leave half a bar behind."""
+
+            def get_renderable(self) -> RenderableType:
+                return Constrain(super().get_renderable(), console.width - 3)
+
+        self._rich = Narrower(
             TextColumn("epoch {task.fields[epoch]}", style="bold"),
             BarColumn(bar_width=None),
             TextColumn("{task.fields[scores]}"),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            console=Console(file=stream),
+            console=console,
             auto_refresh=False,
             expand=True,
         )
@@ -90,7 +99,7 @@ class _Bar:
         self._logs: Mapping[str, Any] = {}
         self._first: tuple[float, float] | None = None  # when and how far the first poll of a training was
         self._drawn = time.perf_counter()
-        self._task = self._rich.add_task("", total=max_epochs, epoch=f"{self._count(1)}", scores="")
+        self._task = self._rich.add_task("", total=max_epochs, epoch=self._count(1), scores="")
         self._rich.start()
 
     def on_step(self, epoch: int, done: float) -> None:
@@ -103,7 +112,7 @@ class _Bar:
             started, before = self._first
             if now > started and done > before:
                 logs = {"samples_per_second": (done - before) * self._n_samples / (now - started)}
-        self._draw(now, epoch + done, min(epoch + 1, self._max_epochs), logs)
+        self._draw(now, epoch - 1 + done, epoch, logs)
 
     def on_epoch_end(self, logs: Mapping[str, Any]) -> None:
         self._logs = logs
@@ -143,7 +152,7 @@ def _count(epoch: int, max_epochs: int) -> str:
 
 
 def _scores(logs: Mapping[str, Any], short: bool) -> str:
-    """The numbers that people watch; `short` leaves out the losses' second and the words that 80 columns lack."""
+    """The numbers that people watch; the `short` form fits beside a bar in 80 columns."""
     parts = []
     if "train_loss" in logs:
         parts.append(f"{'loss' if short else 'train_loss'} {logs['train_loss']:.4f}")

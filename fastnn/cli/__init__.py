@@ -1,0 +1,108 @@
+"""FLOOR 4: the command `fastnn`: train, evaluate, predict, info and warmup.
+
+Results go to standard output, with --json as one document; everything else goes to standard error. Exit code:
+0, 1 (the job failed; one sentence says why) or 2 (bad usage).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import NoReturn
+
+import fastnn
+
+from . import evaluate, info, predict, train, warmup
+from .options import UsageError
+
+__all__ = ["main"]
+
+_COMMANDS = (train, evaluate, predict, info, warmup)
+_EPILOG = """\
+examples:
+  fastnn train digits                                train on real digits, save digits.safetensors
+  fastnn evaluate digits.safetensors digits          score it on the test part
+  fastnn predict digits.safetensors digits -o p.csv  predict the test part
+
+fastnn COMMAND --help tells more. Environment: FASTNN_DATA (folder with MNIST), FASTNN_NUM_THREADS,
+FASTNN_CACHE_DIR (place of the compiled kernels).
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments; those of the process by default.
+
+    Returns
+    -------
+    int
+        0 done, 1 the job failed, 2 bad usage.
+    """
+    parser = _make_parser()
+    try:
+        args = parser.parse_args(argv)
+    except SystemExit as stop:  # argparse has printed help or its sentence
+        return int(stop.code or 0)
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: _say(f"warning: {message}")
+        try:
+            code = args.run(args)
+            sys.stdout.flush()
+            return code
+        except UsageError as error:
+            _say(f"{error}; see fastnn {args.command} --help")
+            return 2
+        except KeyboardInterrupt:
+            _say("interrupted")
+        except BrokenPipeError:
+            # The reader of our output left (`| head`). Python would complain again when it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            _say(f"{where}{error.strerror or error}")
+        except MemoryError as error:
+            _say(f"there is not enough memory{f': {error}' if str(error) else ''}")
+        except (ValueError, TypeError, fastnn.DivergenceError) as error:
+            _say(str(error))
+        return 1
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argparse parser whose errors are one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"fastnn: {message}; see {self.prog} --help\n")
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(
+        "fastnn", description=fastnn.__doc__, epilog=_EPILOG, formatter_class=raw, allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"fastnn {fastnn.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    for command in _COMMANDS:
+        name = command.__name__.rpartition(".")[2]
+        summary, _, details = command.DESCRIPTION.partition("\n")
+        child = commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.\n{details}",
+            formatter_class=raw,
+            allow_abbrev=False,
+        )
+        command.add_arguments(child)
+        child.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+        child.set_defaults(run=command.run)
+    return parser
+
+
+def _say(sentence: str) -> None:
+    print(f"fastnn: {sentence}", file=sys.stderr)

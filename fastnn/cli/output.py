@@ -1,0 +1,51 @@
+"""FLOOR 4: what the commands print: aligned lines for people, one JSON document for machines."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """Print a JSON document; NumPy's numbers become plain ones, and what is not finite becomes null."""
+    print(json.dumps(_plain(document), indent=2, allow_nan=False))
+
+
+def print_lines(lines: Iterable[tuple[str, str]]) -> None:
+    """Print pairs of a name and its value, the values in one column."""
+    pairs = list(lines)
+    width = max(len(name) for name, _ in pairs)
+    for name, value in pairs:
+        print(f"{name:<{width}}  {value}")
+
+
+def score_lines(part: str, scores: Mapping[str, float], n_samples: int) -> list[tuple[str, str]]:
+    """Lines for the scores of one part of the data; of classes, or of numbers that were predicted."""
+    lines = []
+    if "accuracy" in scores:
+        lines.append((f"{part} accuracy", f"{scores['accuracy']:.2%} of {n_samples:,} samples"))
+    if "f1_macro" in scores:
+        lines.append(("macro F1", f"{scores['f1_macro']:.4f}"))
+    if "r2" in scores:
+        lines.append((f"{part} R2", f"{scores['r2']:.4f} of {n_samples:,} samples"))
+    lines.append((f"{part} loss", f"{scores['loss']:.6g}"))
+    return lines
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    # Paths and what else has a text.
+    return value if isinstance(value, bool | int | float | str | None) else str(value)

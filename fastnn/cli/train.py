@@ -1,0 +1,133 @@
+"""FLOOR 4: `fastnn train`: from data to a model file.
+
+However the training ends, but for a loss that diverges, the model so far is saved.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+import fastnn
+
+from .. import _jit
+from ..engine import launch
+from . import files
+from .options import OPTIONS, resolve
+from .output import print_json, print_lines, score_lines
+from .setup import Part, Parts, make_trainer, split
+
+DESCRIPTION = """\
+train a network and save it
+A setting is taken from the command line, else from the TOML file of --config (its keys are the names of the
+options with underscores, such as learning_rate = 0.1), else from the defaults below. Ctrl-C ends the training
+and keeps the model so far."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "%(prog)s [options] DATA"
+    files.add_data(parser)
+    parser.add_argument("--config", metavar="PATH", help="a TOML file with settings")
+    for title, options in OPTIONS.items():
+        group = parser.add_argument_group(title)
+        for option in options:
+            option.add_to(group)
+
+
+def run(args: argparse.Namespace) -> int:
+    settings = resolve(vars(args), args.config)
+    settings["save"] = settings["save"] or files.default_model_path(args.data)
+    for name in ("save", "checkpoint", "csv_log"):
+        if settings[name] is not None:
+            files.check_writable(settings[name], "--" + name.replace("_", "-"))
+    data = files.load_data(args.data, settings["label"])
+    parts = split(data, settings)
+    trainer = make_trainer(data, parts, settings)
+
+    with _sigterm_interrupts():
+        compile_seconds = _warm_up(trainer.net.dtype)
+        history = _fit(trainer, parts)
+        trainer.net.save(settings["save"])
+    if history.stop_reason == "interrupted":
+        done = f"{len(history)} of {settings['epochs']} epochs"
+        print(f"fastnn: interrupted after {done}; the model so far is in {settings['save']}", file=sys.stderr)
+        return 1
+
+    report = _report(args.data, settings, trainer, parts.scored) | {"compile_seconds": compile_seconds}
+    if args.json:
+        print_json(report)
+    else:
+        _print(report)
+    return 0
+
+
+@contextlib.contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():  # only there are handlers allowed
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _warm_up(dtype: np.dtype) -> float:
+    """Compile or load the kernels apart from the training, and say so if that takes more than a moment."""
+    folder = _jit.cache_folder()
+    if folder is None or not any(folder.glob("*.nbc")):
+        print("fastnn: compiling the kernels, once for each machine and version", file=sys.stderr)
+    return launch.warm_up(dtype)
+
+
+def _fit(trainer: fastnn.Trainer, parts: Parts) -> fastnn.History:
+    watched = (None, None) if parts.watched is None else parts.watched[1:]
+    try:
+        return trainer.fit(*parts.training[1:], *watched)
+    except KeyboardInterrupt:
+        trainer.history.stop_reason = "interrupted"
+        return trainer.history
+
+
+def _report(data: str, settings: dict[str, Any], trainer: fastnn.Trainer, scored: Part) -> dict[str, Any]:
+    history = trainer.history
+    return {
+        "data": data,
+        "model": settings["save"],
+        "fingerprint": trainer.net.fingerprint(),
+        "part": scored.name,
+        "n_samples": len(scored.X),
+        **trainer.evaluate(scored.X, scored.y),
+        "epochs": len(history),
+        "stop_reason": history.stop_reason,
+        "seconds": sum(history["seconds"]),
+        # the harmonic mean: samples of all epochs over seconds of all epochs
+        "samples_per_second": len(history) / sum(1 / speed for speed in history["samples_per_second"]),
+        "settings": settings,
+        "history": history.epochs,
+    }
+
+
+def _print(report: dict[str, Any]) -> None:
+    label = report["settings"]["label"]
+    command = ["fastnn", "predict", report["model"], report["data"]]
+    speed = f"{report['samples_per_second']:,.0f} samples/s"
+    print_lines(
+        [
+            *score_lines(report["part"], report, report["n_samples"]),
+            ("speed", f"{speed} in {report['epochs']} epochs of {report['seconds']:.3f} s in all"),
+            ("fingerprint", report["fingerprint"]),
+            ("saved", report["model"]),
+            ("predict", shlex.join(command if label is None else [*command, "--label", label])),
+        ]
+    )

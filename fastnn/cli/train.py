@@ -85,7 +85,9 @@ def _sigterm_interrupts() -> Iterator[None]:
 def _warm_up(dtype: np.dtype) -> float:
     """Compile or load the kernels apart from the training, and say so if that takes more than a moment."""
     folder = _jit.cache_folder()
-    if folder is None or not any(folder.glob("*.nbc")):
+    if folder is None:
+        print("fastnn: compiling the kernels", file=sys.stderr)
+    elif not any(folder.glob("*.nbc")):
         print("fastnn: compiling the kernels, once for each machine and version", file=sys.stderr)
     return launch.warm_up(dtype)
 

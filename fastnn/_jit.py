@@ -31,7 +31,18 @@ _FLAGS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 _SOURCES = ("_jit.py", "simd", "ops", "kernels")
 
 
-class _PieceLibrary(JITCodeLibrary):
+class _ProgramLibrary(JITCodeLibrary):
+    """Code that is vectorised with the CPU's widest registers: for AVX-512 LLVM prefers half of them."""
+
+    def add_ir_module(self, ir_module):
+        for function in ir_module.functions:
+            if function.blocks:
+                # past the check of known names, which has only LLVM's enumerated attributes
+                set.add(function.attributes, '"prefer-vector-width"="512"')
+        super().add_ir_module(ir_module)
+
+
+class _PieceLibrary(_ProgramLibrary):
     """Code that is only ever linked into a caller: kept as unoptimised IR, with no machine code of its own.
 
     Numba optimises and assembles every function again in each of its callers; with calls six deep that made a
@@ -67,12 +78,18 @@ class _NoEnvironment:
         pass
 
 
-class _PieceCompiler(compiler.Compiler):
+class _ProgramCompiler(compiler.Compiler):
+    library_class: type[JITCodeLibrary] = _ProgramLibrary
+
     def __init__(self, typingctx, targetctx, library, args, return_type, flags, locals):
         if library is None:
-            codegen = targetctx.codegen()
-            library = _PieceLibrary(codegen, "fastnn_piece")
+            library = self.library_class(targetctx.codegen(), "fastnn")
+            library.enable_object_caching()
         super().__init__(typingctx, targetctx, library, args, return_type, flags, locals)
+
+
+class _PieceCompiler(_ProgramCompiler):
+    library_class = _PieceLibrary
 
 
 # Pieces are called from compiled code only. Without NRT nothing can be allocated or counted.
@@ -104,7 +121,7 @@ _programs: list[Any] = []
 
 def program(function):
     """Compile `function` as an entry that Python calls; `use_cache` gives it its place on disk."""
-    dispatcher = numba.njit(**_FLAGS)(function)
+    dispatcher = numba.njit(**_FLAGS, pipeline_class=_ProgramCompiler)(function)
     _programs.append(dispatcher)
     return dispatcher
 

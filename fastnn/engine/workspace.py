@@ -114,7 +114,7 @@ class Plan:
         widest = int(levels[1:, bundles.WIDTH].max())
         flipped = widest * STRIP
         block_ld = self._row_distance(widest)
-        tile = max(TILE_ROWS) * target.PANEL_UNITS * lanes
+        tile = int(TILE_ROWS.max()) * target.PANEL_UNITS * lanes
         private = 2 * flipped + max(lanes * block_ld, tile, widest)
         private = -(-private // 64) * 64 + 64  # ranks do not share cache lines
         return Work(

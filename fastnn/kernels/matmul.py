@@ -11,28 +11,24 @@ on the tile, nor on which rank computes which rows, nor on the CPU's vectors.
 
 from __future__ import annotations
 
+import numpy as np
+
 from fastnn._jit import op, piece
 from fastnn.simd import target
+from fastnn.simd.memory import unit_of
 from fastnn.simd.microkernel import tile
 
 # 128 rows of a panel are 32 KiB: they stay in L1 while the rows of A pass by
 SUM_GROUP = 128
-PANEL_BYTES = target.PANEL_UNITS * target.UNIT_BYTES
 _TILE_UNITS = target.TILE_UNITS
-TILE_ROWS = tuple(target.TILE_ROWS.get(u, 0) for u in range(target.TILE_UNITS + 1))
-_UNIT_BYTES = target.UNIT_BYTES
-
-
-@op
-def unit_of(a):
-    """Numbers of a's type in a unit."""
-    return _UNIT_BYTES // a.itemsize
+# an array, not a tuple: Numba writes a tuple to the stack before it indexes it
+TILE_ROWS = np.array([target.TILE_ROWS.get(u, 0) for u in range(target.TILE_UNITS + 1)])
 
 
 @op
 def panel_of(a):
     """Numbers of a's type in a row of a full panel."""
-    return PANEL_BYTES // a.itemsize
+    return target.PANEL_UNITS * unit_of(a)
 
 
 @op
@@ -48,7 +44,9 @@ def multiply(m, n, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, k, accumulat
     step = _TILE_UNITS * lanes
     for j in range(0, n, step):
         units = min(step, n - j) // lanes
-        rows = TILE_ROWS[units]
+        # tiles of equal height: 10 rows as 5 + 5, for 8 + 2 would wait for the latency of the 2
+        tiles = (m + TILE_ROWS[units] - 1) // TILE_ROWS[units]
+        rows = (m + tiles - 1) // max(tiles, 1)
         for i in range(0, m, rows):
             tile(min(rows, m - i), units, a, a0 + i * a_row, a_row, a_col,
                  b, b0 + j, b_row, c, c0 + i * c_row + j, c_row, k, accumulate)  # fmt: skip
@@ -85,6 +83,12 @@ def backward_layer(n, I, O, W, w0, T, t0, t_row, out, out0):
 
 @piece
 def gradient_tile(rows, width, m, A, a0, a_row, D, d0, d_row, G, g0, accumulate):
-    """G[rows, width] (+)= A[m, rows]^T @ D[m, width] over the m samples of a row block; G's rows lie together."""
-    multiply(rows, width, A, a0, 1, a_row, D, d0, d_row, G, g0, width, m, accumulate)
+    """G[rows, width] (+)= A[m, rows]^T @ D[m, width] over the m samples of a row block; G's rows lie together.
+
+    rows is at most tile_rows: `multiply`, which would divide them up, took as long as a tile of 10 samples.
+    """
+    lanes = unit_of(G)
+    step = _TILE_UNITS * lanes
+    for j in range(0, width, step):
+        tile(rows, min(step, width - j) // lanes, A, a0, 1, a_row, D, d0 + j, d_row, G, g0 + j, width, m, accumulate)
 

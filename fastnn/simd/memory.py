@@ -13,6 +13,16 @@ from fastnn.simd import target
 I64 = ir.IntType(64)
 
 
+@intrinsic
+def unit_of(typingctx, a):
+    """Numbers of a's type in a unit: a constant of the type (a.itemsize would be read from memory and divided by)."""
+
+    def codegen(context, builder, signature, args):
+        return I64(target.UNIT_BYTES // context.get_abi_sizeof(context.get_value_type(a.dtype)))
+
+    return types.int64(a), codegen
+
+
 def _make_view(context, builder, view_type, pointer, n):
     """A 1-D array struct over `pointer`: no owner, so nothing is ever counted."""
     size = I64(context.get_abi_sizeof(context.get_value_type(view_type.dtype)))

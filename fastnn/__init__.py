@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
-
+from fastnn._version import __version__
 from fastnn.engine import schedules
 from fastnn.engine.callbacks import Callback, CSVLogger, EarlyStopping, LambdaCallback, ModelCheckpoint
 from fastnn.engine.history import History
@@ -24,6 +23,7 @@ __all__ = [
     "ModelCheckpoint",
     "ModelFileError",
     "Trainer",
+    "__version__",
     "load",
     "schedules",
 ]

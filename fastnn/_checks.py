@@ -29,11 +29,12 @@ def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
     """Return `value` as int if it is a whole number in [low, high]."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be a whole number, got {value!r}")
+    value = int(value)
     if value < low:
         raise ValueError(f"{name} must be at least {low}, got {value}")
     if high is not None and value > high:
         raise ValueError(f"{name} must be at most {high}, got {value}")
-    return int(value)
+    return value
 
 
 def number(

@@ -25,6 +25,8 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLoca
 from numba.core.codegen import JITCodeLibrary
 from numba.core.registry import cpu_target
 
+from fastnn._version import __version__
+
 # No flag that reorders or contracts floating-point arithmetic, anywhere: equal bits for any number of threads,
 # any vector length. numpy's error model: a division without a branch for ZeroDivisionError can be vectorised.
 _FLAGS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
@@ -137,7 +139,14 @@ def kernel_hash() -> str:
             digest.update(f"{file.relative_to(root).as_posix()}\0".encode())
             digest.update(file.read_bytes())
     settings = (numba.config.BOUNDSCHECK, numba.config.OPT, numba.config.DISABLE_JIT)
-    versions = (numba.__version__, llvmlite.__version__, sys.version, platform.machine(), sys.platform)
+    versions = (
+        __version__,
+        numba.__version__,
+        llvmlite.__version__,
+        sys.version,
+        platform.machine(),
+        sys.platform,
+    )
     digest.update(repr((versions, settings, cpu_target.target_context.codegen().magic_tuple())).encode())
     return digest.hexdigest()[:24]
 
@@ -163,9 +172,7 @@ def cache_folder() -> Path | None:
         folder = cache_root() / f"kernels-{kernel_hash()}"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.stat()
-        if hasattr(os, "getuid") and (
-            status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-        ):
+        if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
             raise OSError(f"{folder} is writable by other users")
         probe = folder / f".probe-{os.getpid()}"
         probe.touch()

@@ -30,7 +30,7 @@ make_environment() {
 
 install() {
     local group=${1:-} stamp=$venv/fastnn-${1:-package}.installed now
-    now=$(echo "$root" && cat pyproject.toml && grep '^__version__' fastnn/__init__.py)
+    now=$(echo "$root" && cat pyproject.toml && grep '^__version__' fastnn/_version.py)
     if [ -x "$python" ] && [ -f "$stamp" ] && [ "$now" = "$(cat "$stamp")" ]; then return; fi
 
     echo "installing fastnn${group:+ and what \"$group\" needs} in $venv" >&2

@@ -14,9 +14,8 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import fastnn
-
-from . import evaluate, info, predict, train, warmup
-from .options import UsageError
+from fastnn.cli import evaluate, info, predict, train, warmup
+from fastnn.cli.options import UsageError
 
 __all__ = ["main"]
 
@@ -83,9 +82,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _make_parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
-    parser = _Parser(
-        "fastnn", description=fastnn.__doc__, epilog=_EPILOG, formatter_class=raw, allow_abbrev=False
-    )
+    parser = _Parser("fastnn", description=fastnn.__doc__, epilog=_EPILOG, formatter_class=raw, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"fastnn {fastnn.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     for command in _COMMANDS:

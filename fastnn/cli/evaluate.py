@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 
 import fastnn
-
-from . import files
-from .options import default_loss, usage
-from .output import print_json, print_lines, score_lines
+from fastnn.cli import files
+from fastnn.cli.options import default_loss, usage
+from fastnn.cli.output import print_json, print_lines, score_lines
 
 DESCRIPTION = """\
 score a model on data with labels
@@ -22,9 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--loss", help="cross_entropy or mse (default: mse for the output identity, else cross_entropy)"
     )
-    parser.add_argument(
-        "--threads", type=int, metavar="N", help="threads to compute with (default: automatic)"
-    )
+    parser.add_argument("--threads", type=int, metavar="N", help="threads to compute with (default: automatic)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import datasets
-from .options import UsageError
+from fastnn import datasets
+from fastnn.cli.options import UsageError
 
 DATA_HELP = (
     "digits (embedded), mnist (from FASTNN_DATA, the cache or the network), a CSV file (Kaggle's form, or "
@@ -68,9 +68,7 @@ def check_writable(path: str, flag: str) -> None:
         raise OSError(f"{path} is a folder; give {flag} the path of a file in it")
     folder = Path(path).parent
     if not folder.is_dir():
-        raise OSError(
-            f"{path} cannot be written: there is no folder {folder}; make it or choose another {flag}"
-        )
+        raise OSError(f"{path} cannot be written: there is no folder {folder}; make it or choose another {flag}")
     try:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:

@@ -14,11 +14,10 @@ import numpy as np
 from llvmlite import binding
 
 import fastnn
-
-from .. import _jit
-from ..engine import launch
-from ..simd import target
-from .output import print_json, print_lines
+from fastnn import _jit
+from fastnn.cli.output import print_json, print_lines
+from fastnn.engine import launch
+from fastnn.simd import target
 
 DESCRIPTION = """\
 show versions, CPU features, tile, threads and cache

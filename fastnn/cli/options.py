@@ -92,9 +92,7 @@ class Option:
         shown = self.shown or (str(self.default).lower() if self.convert is bool else self.default)
         text = f"{self.help} (default: {shown})"
         if self.convert is bool:
-            parser.add_argument(
-                self.flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text
-            )
+            parser.add_argument(self.flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text)
         else:
             parser.add_argument(self.flag, metavar=self.form, default=argparse.SUPPRESS, help=text)
 
@@ -172,8 +170,7 @@ OPTIONS: dict[str, list[Option]] = {
             _numbers,
             0.0,
             "NUMBER",
-            "part of the hidden units left out at each step, below 1; or one for each hidden layer, with "
-            "commas",
+            "part of the hidden units left out at each step, below 1; or one for each hidden layer, with commas",
         ),
         Option("input_dropout", float, 0.0, "NUMBER", "part of the features left out at each step"),
         Option(

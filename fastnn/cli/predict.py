@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 
 import fastnn
-
-from ..engine.files import replace_file
-from . import files
-from .options import UsageError
-from .output import print_json
+from fastnn.cli import files
+from fastnn.cli.options import UsageError
+from fastnn.cli.output import print_json
+from fastnn.engine.files import replace_file
 
 DESCRIPTION = """\
 predict samples; CSV out, one line a sample in the order of the data
@@ -29,9 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     files.add_part(parser)
     parser.add_argument("-o", "--output", metavar="PATH", help="the CSV file (default: standard output)")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument(
-        "--kaggle", action="store_true", help="write ImageId,Label as Kaggle wants it, ImageId from 1"
-    )
+    form.add_argument("--kaggle", action="store_true", help="write ImageId,Label as Kaggle wants it, ImageId from 1")
     form.add_argument("--proba", action="store_true", help="also write the probability of each class")
 
 

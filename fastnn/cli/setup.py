@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import fastnn
-
-from .._checks import choice, number
-from ..datasets import Dataset
-from .options import UsageError, default_loss, usage
+from fastnn._checks import choice, number
+from fastnn.cli.options import UsageError, default_loss, usage
+from fastnn.datasets import Dataset
 
 Settings = Mapping[str, Any]
 

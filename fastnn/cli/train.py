@@ -17,13 +17,12 @@ from typing import Any
 import numpy as np
 
 import fastnn
-
-from .. import _jit
-from ..engine import launch
-from . import files
-from .options import OPTIONS, resolve
-from .output import print_json, print_lines, score_lines
-from .setup import Part, Parts, make_trainer, split
+from fastnn import _jit
+from fastnn.cli import files
+from fastnn.cli.options import OPTIONS, resolve
+from fastnn.cli.output import print_json, print_lines, score_lines
+from fastnn.cli.setup import Part, Parts, make_trainer, split
+from fastnn.engine.warm_up import warm_up
 
 DESCRIPTION = """\
 train a network and save it
@@ -89,7 +88,7 @@ def _warm_up(dtype: np.dtype) -> float:
         print("fastnn: compiling the kernels", file=sys.stderr)
     elif not any(folder.glob("*.nbc")):
         print("fastnn: compiling the kernels, once for each machine and version", file=sys.stderr)
-    return launch.warm_up(dtype)
+    return warm_up(dtype)
 
 
 def _fit(trainer: fastnn.Trainer, parts: Parts) -> fastnn.History:

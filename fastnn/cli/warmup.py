@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from .. import _jit
-from ..engine import launch
-from .output import print_json, print_lines
+from fastnn import _jit
+from fastnn.cli.output import print_json, print_lines
+from fastnn.engine.warm_up import warm_up
 
 DESCRIPTION = """\
 compile the kernels, so that later starts are quick
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    seconds = {dtype: launch.warm_up(dtype) for dtype in ([args.dtype] if args.dtype else _DTYPES)}
+    seconds = {dtype: warm_up(dtype) for dtype in ([args.dtype] if args.dtype else _DTYPES)}
     folder = _jit.cache_folder()
     if args.json:
         print_json({"seconds": seconds, "cache": folder})

@@ -10,12 +10,12 @@ import difflib
 from collections.abc import Callable
 from pathlib import Path
 
-from .csv_file import load_csv
-from .dataset import DataError, Dataset
-from .digits import load_digits
-from .idx import labels_beside, load_pair
-from .mnist import load_mnist
-from .npz import load_npz
+from fastnn.datasets.csv_file import load_csv
+from fastnn.datasets.dataset import DataError, Dataset
+from fastnn.datasets.digits import load_digits
+from fastnn.datasets.idx import labels_beside, load_pair
+from fastnn.datasets.mnist import load_mnist
+from fastnn.datasets.npz import load_npz
 
 __all__ = ["NAMES", "DataError", "Dataset", "load"]
 
@@ -88,6 +88,4 @@ def load(source: str | Path | tuple[str | Path, str | Path], *, label: str | int
 
 def _refuse_label(label: str | int | None, source: str | Path) -> None:
     if label is not None:
-        raise DataError(
-            f"label={label!r} names the label column of a CSV file, and {source} is none; leave it out"
-        )
+        raise DataError(f"label={label!r} names the label column of a CSV file, and {source} is none; leave it out")

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .dataset import DataError, Dataset
-from .files import read_bytes
+from fastnn.datasets.dataset import DataError, Dataset
+from fastnn.datasets.files import read_bytes
 
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
 

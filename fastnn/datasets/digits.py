@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .dataset import Dataset
+from fastnn.datasets.dataset import Dataset
 
 
 def load_digits() -> Dataset:

@@ -9,7 +9,7 @@ import gzip
 import zlib
 from pathlib import Path
 
-from .dataset import DataError
+from fastnn.datasets.dataset import DataError
 
 
 def read_bytes(path: Path) -> bytes:

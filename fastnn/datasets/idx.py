@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .dataset import DataError, Dataset, flatten
-from .files import read_bytes
+from fastnn.datasets.dataset import DataError, Dataset, flatten
+from fastnn.datasets.files import read_bytes
 
 LABELS_MAGIC = 0x0801  # 2049: unsigned bytes in 1 dimension
 IMAGES_MAGIC = 0x0803  # 2051: unsigned bytes in 3 dimensions
@@ -59,8 +59,7 @@ def read_idx(path: Path, magic: int) -> np.ndarray:
     if len(raw) != promised:
         fault = "truncated" if len(raw) < promised else "damaged"
         raise DataError(
-            f"{path} is {fault}: shape {shape} takes {promised} bytes, "
-            f"and there are {len(raw)}; fetch it again"
+            f"{path} is {fault}: shape {shape} takes {promised} bytes, and there are {len(raw)}; fetch it again"
         )
     # The copy is writable and lets go of the file's bytes; 10 ms for all of MNIST.
     return np.frombuffer(raw, np.uint8, offset=start).reshape(shape).copy()

@@ -11,8 +11,8 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from .dataset import DataError, Dataset
-from .idx import load_pair, spellings
+from fastnn.datasets.dataset import DataError, Dataset
+from fastnn.datasets.idx import load_pair, spellings
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",

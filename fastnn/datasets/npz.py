@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .dataset import DataError, Dataset, flatten
+from fastnn.datasets.dataset import DataError, Dataset, flatten
 
 _KEYS = {"x": "X", "x_train": "X", "y": "y", "y_train": "y", "x_test": "X_test", "y_test": "y_test"}
 

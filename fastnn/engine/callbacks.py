@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .._checks import integer
-from .monitor import Monitor
+from fastnn._checks import integer
+from fastnn.engine.monitor import Monitor
 
 Logs = dict[str, Any]
 
@@ -234,9 +234,7 @@ class ModelCheckpoint(_Watching):
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         for field in self._fields:
             if field not in logs:
-                raise ValueError(
-                    f"path {self.path!r} names {field!r}, which is not logged; there is {', '.join(logs)}"
-                )
+                raise ValueError(f"path {self.path!r} names {field!r}, which is not logged; there is {', '.join(logs)}")
         if self.save_best_only and not self._watch.improves(logs):
             return
         path = self.path.format(**logs)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .monitor import Monitor
+from fastnn.engine.monitor import Monitor
 
 
 class History:

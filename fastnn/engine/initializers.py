@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .._checks import number
-from . import specs
+from fastnn._checks import number
+from fastnn.engine import specs
 
 # Draws the float64 weights of one layer; the shape is (inputs, outputs).
 Draw = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]

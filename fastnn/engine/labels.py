@@ -1,9 +1,9 @@
 """FLOOR 3: what the user's y means: classes, several labels at once, or numbers to predict.
 
-    softmax                 one class a sample: labels of any kind, one-hot rows, or rows of probabilities
-    logistic, one output    two classes, or a column of 0 and 1
-    logistic, several       one class a sample (each output its own yes or no), or several labels: rows of 0 and 1
-    identity                numbers, one column an output
+softmax                 one class a sample: labels of any kind, one-hot rows, or rows of probabilities
+logistic, one output    two classes, or a column of 0 and 1
+logistic, several       one class a sample (each output its own yes or no), or several labels: rows of 0 and 1
+identity                numbers, one column an output
 """
 
 from __future__ import annotations
@@ -27,7 +27,13 @@ class Encoded(NamedTuple):
 
 
 def encode(
-    y: Any, n_samples: int, output: str, n_outputs: int, dtype: np.dtype, classes: np.ndarray | None, name: str = "y"
+    y: Any,
+    n_samples: int,
+    output: str,
+    n_outputs: int,
+    dtype: np.dtype,
+    classes: np.ndarray | None,
+    name: str = "y",
 ) -> Encoded:
     """Check y and turn it into targets.
 

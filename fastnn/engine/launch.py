@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import queue
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -80,14 +79,6 @@ def expected_seconds(operations: float, n_ranks: int) -> float:
     return operations / (_OPERATIONS_A_SECOND * n_ranks)
 
 
-def compiled(program: Any, arguments: tuple[Any, ...]) -> None:
-    """Make sure that `program` is compiled (or loaded) for these arguments, before ranks wait for each other."""
-    _jit.use_cache()
-    signature = tuple(numba.typeof(a) for a in arguments)
-    if signature not in program.overloads:
-        program.compile(signature)
-
-
 class Gang:
     """Threads that run programs together; made for a fit or a prediction, closed after it.
 
@@ -116,6 +107,13 @@ class Gang:
             jobs.put(None)
         self._jobs.clear()
 
+    def prepare(self, program: Any, arguments: tuple[Any, ...]) -> None:
+        """Compile `program` for these arguments, or load it, if need be, so that no rank waits for a compiler."""
+        _jit.use_cache()
+        signature = tuple(numba.typeof(a) for a in (0, self.n_ranks, *arguments, self.control))
+        if signature not in program.overloads:
+            program.compile(signature)
+
     def run(
         self,
         program: Any,
@@ -140,7 +138,7 @@ class Gang:
         """
         for word in (gang.STOP, gang.ABORT, gang.LEAVE, gang.BAD, gang.PROGRESS, gang.ARRIVED):
             self.control[word] = 0
-        compiled(program, (0, self.n_ranks, *arguments, self.control))
+        self.prepare(program, arguments)
         if self.n_ranks == 1 and expected_seconds < SHORT_SECONDS:
             program(0, 1, *arguments, self.control)
             return
@@ -159,9 +157,7 @@ class Gang:
     def _start_threads(self) -> None:
         for rank in range(len(self._threads), self.n_ranks):
             jobs: queue.SimpleQueue = queue.SimpleQueue()
-            thread = threading.Thread(
-                target=self._work, args=(rank, jobs), name=f"fastnn-{rank}", daemon=True
-            )
+            thread = threading.Thread(target=self._work, args=(rank, jobs), name=f"fastnn-{rank}", daemon=True)
             thread.start()
             self._jobs.append(jobs)
             self._threads.append(thread)
@@ -195,15 +191,3 @@ class Gang:
                 raised = error
                 self.control[gang.STOP] = 1
         return raised
-
-
-def warm_up(dtype: Any = "float32") -> float:
-    """Compile, or load from the cache, all programs of one precision; returns the seconds it took."""
-    from fastnn.engine.network import MLP
-    from fastnn.engine.trainer import Trainer
-
-    start = time.perf_counter()
-    net = MLP([2, 2], dtype=dtype)
-    Trainer(net, max_epochs=1, verbose=0, n_threads=1).fit(np.eye(2, dtype=net.dtype), np.arange(2))
-    net.predict(np.eye(2))
-    return time.perf_counter() - start

@@ -20,9 +20,9 @@ from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 
-from ..ops.activations import CODES as ACTIVATIONS
-from ..ops.heads import OUTPUTS
-from .files import replace_file
+from fastnn.engine.files import replace_file
+from fastnn.ops.activations import CODES as ACTIVATIONS
+from fastnn.ops.heads import OUTPUTS
 
 FORMAT = 1
 HEADER_LIMIT = 16 * 2**20  # bytes; room for half a million classes, or scales of as many features
@@ -38,9 +38,7 @@ class ModelFileError(ValueError):
     """A model file that cannot be written or read, or that is none; the sentence says why."""
 
 
-def save_model(
-    path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]
-) -> None:
+def save_model(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
     """Write a model file; the same content gives the same bytes.
 
     Parameters
@@ -70,9 +68,7 @@ def save_model(
     try:
         text = json.dumps(_plain(meta), allow_nan=False, sort_keys=True)
     except (TypeError, ValueError) as error:
-        raise ModelFileError(
-            f"cannot write model file {name}: metadata that JSON cannot hold: {error}"
-        ) from None
+        raise ModelFileError(f"cannot write model file {name}: metadata that JSON cannot hold: {error}") from None
     # safetensors writes the bytes as they lie in memory.
     tensors = {key: np.ascontiguousarray(a, a.dtype.newbyteorder("=")) for key, a in arrays.items()}
     try:
@@ -170,13 +166,9 @@ def _read(file: BinaryIO, length: int) -> tuple[dict[str, np.ndarray], dict[str,
         _refuse(f"it is {length} bytes long, too short for any")
     (header_length,) = struct.unpack("<Q", start)
     if header_length > HEADER_LIMIT:
-        _refuse(
-            f"its header would be {header_length} bytes, above the limit of {HEADER_LIMIT}; it is foreign"
-        )
+        _refuse(f"its header would be {header_length} bytes, above the limit of {HEADER_LIMIT}; it is foreign")
     if header_length > length - 8:
-        _refuse(
-            f"its header would be {header_length} bytes, but {length - 8} follow; it is cut off or foreign"
-        )
+        _refuse(f"its header would be {header_length} bytes, but {length - 8} follow; it is cut off or foreign")
     header_bytes = file.read(header_length)
     header = _json_object("header", header_bytes)
     metadata = header.pop("__metadata__", None)
@@ -263,9 +255,7 @@ def _checked_classes(classes: Any, dtype: Any, n_outputs: int) -> np.ndarray | N
     if all(isinstance(label, str) for label in classes):
         width = max(1, *map(len, classes))
         if 4 * width * n_classes > CLASSES_LIMIT:
-            _refuse(
-                f"its {n_classes} labels of up to {width} characters pass the limit of {CLASSES_LIMIT} bytes"
-            )
+            _refuse(f"its {n_classes} labels of up to {width} characters pass the limit of {CLASSES_LIMIT} bytes")
         allowed: tuple[str, ...] = (f"<U{width}",)
         wanted = (str,)
     else:

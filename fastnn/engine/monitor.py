@@ -10,7 +10,7 @@ import numbers
 from collections.abc import Mapping
 from typing import Any
 
-from .._checks import choice, number
+from fastnn._checks import choice, number
 
 MODES = ("auto", "min", "max")
 _LARGER_IS_BETTER = ("accuracy", "f1", "precision", "recall", "auc", "r2", "samples_per_second")

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-import fastnn
 from fastnn import _checks
+from fastnn._version import __version__
 from fastnn.engine import initializers, launch, model_file
 from fastnn.engine.labels import Encoded
 from fastnn.engine.parameters import Parameters
@@ -148,7 +148,7 @@ class MLP:
         return self.decide(self.outputs(X))
 
     def outputs(self, X: Any, encoded: Encoded | None = None, loss: str | None = None) -> Any:
-        """Raw outputs (n_samples, n_outputs); with encoded targets and a loss, also the loss of each sample (n_samples,)."""
+        """Raw outputs (n_samples, n_outputs); with encoded targets and a loss also the losses (n_samples,)."""
         X = as_matrix(X, self.sizes[0])
         nothing = np.empty(0, self.dtype)
         labels, targets = (np.empty(0, np.int32), nothing) if encoded is None else encoded[:2]
@@ -160,7 +160,11 @@ class MLP:
         rule = plan.rule(HEADS[self.output, loss] if loss is not None else 0)
         with launch.Gang(n_ranks) as gang:
             seconds = launch.expected_seconds(2 * self.n_parameters * len(X), n_ranks)
-            gang.run(launch.PREDICT, (plan.net, rule, samples, plan.work, outputs, losses), expected_seconds=seconds)
+            gang.run(
+                launch.PREDICT,
+                (plan.net, rule, samples, plan.work, outputs, losses),
+                expected_seconds=seconds,
+            )
         matrix = outputs.reshape(len(X), -1)
         return matrix if encoded is None else (matrix, losses)
 
@@ -185,7 +189,7 @@ class MLP:
         return {key: getattr(self, key) for key in keys} | {"dtype": self.dtype.name}
 
     def fingerprint(self) -> str:
-        """SHA-256 (64 hexadecimal digits) of sizes, choices, classes and parameters: equal if and only if predictions are."""
+        """SHA-256 (64 hexadecimal digits) of all that predictions depend on: sizes, choices, classes, parameters."""
         choices = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in self._choices().items()}
         del choices["seed"]
         digest = hashlib.sha256(json.dumps(choices, sort_keys=True).encode())
@@ -195,7 +199,7 @@ class MLP:
         return digest.hexdigest()
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a safetensors file from which `fastnn.load` makes the same network; the old file or the new, never half.
+        """Write a safetensors file from which `fastnn.load` makes the same network; never half a file.
 
         Raises
         ------
@@ -203,10 +207,10 @@ class MLP:
             If it cannot be written.
         """
         weights, biases = self._parameters.get()
-        arrays = {}
+        arrays: dict[str, np.ndarray] = {}
         for i, (w, b) in enumerate(zip(weights, biases, strict=True)):
             arrays |= {f"{i}.weight": w, f"{i}.bias": b}
-        model_file.save_model(path, arrays, self._choices() | {"version": fastnn.__version__})
+        model_file.save_model(path, arrays, self._choices() | {"version": __version__})
 
 
 def load(path: str | os.PathLike[str]) -> MLP:
@@ -223,7 +227,11 @@ def load(path: str | os.PathLike[str]) -> MLP:
     keys = ("output", "dtype", "input_scale", "input_offset")
     try:
         net = MLP(
-            meta["sizes"], activation=meta["activations"], init=init, seed=meta["seed"] or 0, **{k: meta[k] for k in keys}
+            meta["sizes"],
+            activation=meta["activations"],
+            init=init,
+            seed=meta["seed"] or 0,
+            **{k: meta[k] for k in keys},
         )
     except (TypeError, ValueError) as error:
         raise model_file.ModelFileError(f"{os.fspath(path)} is not a usable model file: {error}") from None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._checks import number
+from fastnn._checks import number
 
 
 @dataclass

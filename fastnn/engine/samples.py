@@ -53,7 +53,9 @@ def as_matrix(X: Any, n_features: int, name: str = "X") -> np.ndarray:
     if X.ndim > 2:
         X = X.reshape(len(X), -1) if X.size else X.reshape(len(X), 0)
     if X.shape[1] != n_features:
-        raise ValueError(f"{name} must have {n_features} features a sample, as the network has inputs, got {X.shape[1]}")
+        raise ValueError(
+            f"{name} must have {n_features} features a sample, as the network has inputs, got {X.shape[1]}"
+        )
     if X.dtype.name not in SOURCE_TYPES or not X.dtype.isnative:
         narrow = X.dtype.kind == "b" or (X.dtype.kind in "iuf" and X.dtype.itemsize <= 2)
         X = X.astype(np.float32 if narrow else np.float64)
@@ -100,7 +102,12 @@ class Scaling:
 
 
 def bundle(
-    X: np.ndarray, scaling: Scaling, dtype: np.dtype, labels: np.ndarray, targets: np.ndarray, weights: np.ndarray
+    X: np.ndarray,
+    scaling: Scaling,
+    dtype: np.dtype,
+    labels: np.ndarray,
+    targets: np.ndarray,
+    weights: np.ndarray,
 ) -> Samples:
     """The kernels' view of checked inputs and targets. The caller keeps X alive while kernels run."""
     scale, shift = scaling.vectors(X.dtype, X.shape[1], dtype)

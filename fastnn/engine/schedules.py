@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from .._checks import integer, number
-from . import specs
-from .monitor import Monitor
+from fastnn._checks import integer, number
+from fastnn.engine import specs
+from fastnn.engine.monitor import Monitor
 
 
 class Schedule:
@@ -48,9 +48,7 @@ class Schedule:
         -------
         float64 array, (n_steps,)
         """
-        raise NotImplementedError(
-            f"{type(self).__name__} must define rates(epoch, n_steps, base, max_epochs)"
-        )
+        raise NotImplementedError(f"{type(self).__name__} must define rates(epoch, n_steps, base, max_epochs)")
 
     def on_epoch_end(self, logs: dict[str, Any]) -> None:
         """See the logs of the finished epoch."""

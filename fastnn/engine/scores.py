@@ -12,7 +12,7 @@ def accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:
 
 
 def f1_macro(truth: np.ndarray, predicted: np.ndarray) -> float:
-    """F1 of each class or label, averaged without weights (scikit-learn's f1_score; a class never predicted scores 0)."""
+    """F1 of each class or label, averaged without weights (scikit-learn's f1_score); 0 for one never predicted."""
     from sklearn.metrics import f1_score
 
     return float(f1_score(truth, predicted, average="macro", zero_division=0))

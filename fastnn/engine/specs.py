@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from .._checks import choice
+from fastnn._checks import choice
 
 T = TypeVar("T")
 

@@ -64,7 +64,8 @@ class Trainer:
         Add ``l1 * sum|W| + l2 / 2 * sum(W**2)`` to the loss of every step; biases are free. Reported losses do not
         contain it.
     dropout : float or list of float
-        Probability of dropping a hidden unit (one for all hidden layers or one each); inverted: nothing to do at prediction.
+        Probability of dropping a hidden unit, one for all hidden layers or one each; inverted, so that there is
+        nothing to do at prediction.
     input_dropout : float
         The same for the inputs.
     max_norm : float, optional
@@ -263,7 +264,9 @@ def _checked_weights(sample_weight: Any, n_samples: int, dtype: np.dtype) -> np.
         raise ValueError(f"sample_weight must have shape ({n_samples},), one a sample, got {weights.shape}")
     weights = weights.astype(dtype)
     if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
-        raise ValueError(f"sample_weight must be finite, not negative and not all 0, got {weights.min()} .. {weights.max()}")
+        raise ValueError(
+            f"sample_weight must be finite, not negative and not all 0, got {weights.min()} .. {weights.max()}"
+        )
     return weights
 
 
@@ -310,7 +313,11 @@ class _Training:
             update=update,
         )
         self.rule = self.plan.rule(
-            HEADS[net.output, trainer.loss], optimizer.momentum, trainer.l1, trainer.l2, trainer.max_norm or 0.0
+            HEADS[net.output, trainer.loss],
+            optimizer.momentum,
+            trainer.l1,
+            trainer.l2,
+            trainer.max_norm or 0.0,
         )
         self.samples = bundle(X, net._scaling(), net.dtype, encoded.labels, encoded.targets, weights)
         self.schedule = schedules.make(trainer.schedule)
@@ -350,20 +357,35 @@ class _Training:
             return 1
         return min(self.trainer.max_epochs - epoch, max(1, int(ENTRY_SECONDS / self.seconds_an_epoch)))
 
+    def _rates(self, epoch: int) -> np.ndarray:
+        """Learning rates of the steps of an epoch; a user's own schedule is checked."""
+        trainer = self.trainer
+        rates = self.schedule.rates(epoch, self.n_steps, trainer.optimizer.learning_rate, trainer.max_epochs)
+        rates = np.asarray(rates, np.float64)
+        if rates.shape != (self.n_steps,) or not np.isfinite(rates).all() or (rates < 0).any():
+            raise ValueError(
+                f"schedule.rates must return {self.n_steps} finite rates of at least 0 for epoch {epoch}, got {rates}"
+            )
+        return rates
+
     def _entry(self, epoch: int, progress: Progress) -> int:
         """Run the next epochs; returns the number of epochs done."""
         trainer = self.trainer
         n_epochs = self._epochs_of_entry(epoch)
         for callback in trainer.callbacks:
-            callback.on_epoch_begin(epoch + 1)
-        base = trainer.optimizer.learning_rate
-        rates = np.concatenate(
-            [self.schedule.rates(e, self.n_steps, base, trainer.max_epochs) for e in range(epoch, epoch + n_epochs)]
-        )
+            callback.on_epoch_begin(epoch)
+        rates = np.concatenate([self._rates(e) for e in range(epoch, epoch + n_epochs)])
         losses = np.zeros(n_epochs)
         before = self.net._parameters.flat.copy()
+        arguments = self._arguments((epoch, epoch + n_epochs), rates, losses)
+        self.gang.prepare(launch.TRAIN, arguments)  # compiles, if it must, before the clock runs
+
+        def tick(steps: int) -> None:
+            done, part = divmod(steps, self.n_steps)
+            progress.on_step(min(epoch + done, epoch + n_epochs - 1) + 1, part / self.n_steps)
+
         start = time.perf_counter()
-        self._train(epoch, n_epochs, rates, losses, progress)
+        self.gang.run(launch.TRAIN, arguments, expected_seconds=self.seconds_an_epoch * n_epochs, tick=tick)
         seconds = (time.perf_counter() - start) / n_epochs
         self.seconds_an_epoch = max(seconds, 1e-9)
         if self.gang.control[gang.BAD]:
@@ -377,31 +399,14 @@ class _Training:
             self.schedule.on_epoch_end(logs)
             progress.on_epoch_end(logs)
             for callback in trainer.callbacks:
-                callback.on_epoch_end(epoch + e + 1, logs)
+                callback.on_epoch_end(epoch + e, logs)
         return epoch + n_epochs
 
-    def _train(self, epoch: int, n_epochs: int, rates: np.ndarray, losses: np.ndarray, progress: Progress) -> None:
-        trainer = self.trainer
-        arguments = (
-            self.plan.net,
-            self.rule,
-            self.samples,
-            self.plan.work,
-            (epoch, epoch + n_epochs),
-            self.batch_size,
-            self.plan.block,
-            bool(trainer.shuffle),
-            trainer.seed,
-            rates,
-            losses,
-        )
-
-        def tick(steps: int) -> None:
-            done, part = divmod(steps, self.n_steps)
-            progress.on_step(min(epoch + done, epoch + n_epochs - 1) + 1, part / self.n_steps)
-
-        seconds = self.seconds_an_epoch * n_epochs
-        self.gang.run(launch.TRAIN, arguments, expected_seconds=seconds, tick=tick)
+    def _arguments(self, epochs: tuple[int, int], rates: np.ndarray, losses: np.ndarray) -> tuple[Any, ...]:
+        """Of the program kernels.epoch.train, after the ranks and before control."""
+        plan, trainer = self.plan, self.trainer
+        order = (self.batch_size, plan.block, bool(trainer.shuffle), trainer.seed)
+        return plan.net, self.rule, self.samples, plan.work, epochs, *order, rates, losses
 
     def _validate(self) -> dict[str, float]:
         if self.validation is None:
@@ -424,7 +429,7 @@ class _Training:
         rate = float(rates[min(done * self.n_steps + step, len(rates) - 1)])
         raise DivergenceError(
             f"the loss became NaN or infinite in epoch {epoch + done + 1}, step {step + 1}, at learning rate {rate:g}; "
-            f"the weights are those {kept}. Try learning_rate={rate / 10:g}",
+            f"the weights are those {kept}. Try learning_rate={min(rate / 10, 0.05):g}",
             epoch + done + 1,
             step + 1,
         )

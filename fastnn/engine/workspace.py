@@ -74,11 +74,15 @@ class Plan:
             slots=aligned_zeros(slots, self.dtype),
         )
         self.work = self._work(
-            levels, n_rows, n_ranks, gradients=flat.size if batch_size and batch_size > self.block else 0, n_samples=n_samples
+            levels,
+            n_rows,
+            n_ranks,
+            gradients=flat.size if batch_size and batch_size > self.block else 0,
+            n_samples=n_samples,
         )
 
     def _row_distance(self, units: int) -> int:
-        """Numbers between rows: room for the column of ones, in an odd number of units so that rows spread over the cache."""
+        """Numbers between rows: room for the column of ones; an odd number of units, to spread rows over the cache."""
         lanes = panels.unit(self.dtype)
         return (panels.padded(units + 1, self.dtype) // lanes | 1) * lanes
 

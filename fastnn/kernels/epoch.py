@@ -8,13 +8,13 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn._jit import piece, program
-from fastnn.ops.random import key, shuffle
-from fastnn.simd.atomics import atomic_load, atomic_store, set_flush_to_zero
-from fastnn.simd.memory import view
 from fastnn.kernels.bundles import ACTS, LD, STRIP, UNITS
 from fastnn.kernels.gang import ABORT, BAD, LEAVE, PROGRESS, STOP, barrier, share
 from fastnn.kernels.rows import backward_rows, forward_rows, gather, head_row, output_row
 from fastnn.kernels.tiles import limit_norms, update_tiles
+from fastnn.ops.random import key, shuffle
+from fastnn.simd.atomics import atomic_load, atomic_store, set_flush_to_zero
+from fastnn.simd.memory import view
 
 
 @piece
@@ -77,7 +77,16 @@ def learn_step(rank, n_ranks, net, rule, samples, work, start, stop, block, step
         if atomic_load(control, BAD) != 0 or atomic_load(control, ABORT) != 0:
             return loss, True
         update_tiles(
-            rank, n_ranks, net, rule, work, n, mine + 2 * work.flipped, b0 == start, b0 + n == stop, real(rate)
+            rank,
+            n_ranks,
+            net,
+            rule,
+            work,
+            n,
+            mine + 2 * work.flipped,
+            b0 == start,
+            b0 + n == stop,
+            real(rate),
         )
         if rank == 0:
             for r in range(n):
@@ -114,7 +123,18 @@ def train(
         for start in range(0, n, batch_size):
             stop = min(start + batch_size, n)
             loss, leave = learn_step(
-                rank, n_ranks, net, rule, samples, work, start, stop, block, key(epoch_key, start), rates[step], control
+                rank,
+                n_ranks,
+                net,
+                rule,
+                samples,
+                work,
+                start,
+                stop,
+                block,
+                key(epoch_key, start),
+                rates[step],
+                control,
             )
             if leave:
                 break

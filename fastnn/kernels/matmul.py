@@ -90,5 +90,19 @@ def gradient_tile(rows, width, m, A, a0, a_row, D, d0, d_row, G, g0, accumulate)
     lanes = unit_of(G)
     step = _TILE_UNITS * lanes
     for j in range(0, width, step):
-        tile(rows, min(step, width - j) // lanes, A, a0, 1, a_row, D, d0 + j, d_row, G, g0 + j, width, m, accumulate)
-
+        tile(
+            rows,
+            min(step, width - j) // lanes,
+            A,
+            a0,
+            1,
+            a_row,
+            D,
+            d0 + j,
+            d_row,
+            G,
+            g0 + j,
+            width,
+            m,
+            accumulate,
+        )

@@ -9,13 +9,14 @@ from __future__ import annotations
 from numba import types
 
 from fastnn._jit import piece
-from fastnn.ops.activations import activate, multiply_slope, slope_needs_z
-from fastnn.ops.heads import link, loss_and_delta
-from fastnn.ops.random import dropout_factor, key
-from fastnn.simd.memory import transpose_block, unit_of, view, view_at
-from fastnn.simd.scalar import constant, fma
 from fastnn.kernels.bundles import ACTIVATION, ACTS, DELTAS, DROP, HELD, LD, PARAMS, STRIP, UNITS, WIDTH
 from fastnn.kernels.matmul import backward_layer, forward_panel, panel_of
+from fastnn.ops.activations import activate, multiply_slope, slope_needs_z
+from fastnn.ops.heads import link, loss_and_delta
+from fastnn.ops.random import key
+from fastnn.simd.hashing import dropout_factor
+from fastnn.simd.memory import transpose_block, unit_of, view, view_at
+from fastnn.simd.scalar import constant, fma
 
 _uint8_at, _float32_at, _float64_at = (view_at(t) for t in (types.uint8, types.float32, types.float64))
 _zero, _one = constant(0.0), constant(1.0)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 
 from fastnn._jit import op, piece
-from fastnn.ops.updates import add_penalties, update
-from fastnn.simd.memory import unit_of, view
-from fastnn.simd.scalar import constant
 from fastnn.kernels.bundles import ACTS, DELTAS, LD, PARAMS, UNITS, WIDTH
 from fastnn.kernels.gang import share
 from fastnn.kernels.matmul import gradient_tile, panel_of, tile_rows
+from fastnn.ops.updates import add_penalties, update
+from fastnn.simd.memory import unit_of, view
+from fastnn.simd.scalar import constant
 
 _zero, _one = constant(0.0), constant(1.0)
 

@@ -8,8 +8,8 @@ the pre-activation z (NEEDS_Z).
 from __future__ import annotations
 
 from fastnn._jit import op, piece
-from fastnn.simd.scalar import constant, fma
 from fastnn.ops.approx import exp, expm1_negative, logistic, normal_cdf, tanh
+from fastnn.simd.scalar import constant, fma
 
 CODES = {
     "identity": 0, "logistic": 1, "tanh": 2, "relu": 3, "leaky_relu": 4, "elu": 5, "gelu": 6, "silu": 7,

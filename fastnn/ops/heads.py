@@ -6,8 +6,8 @@ To add a head: an entry in HEADS, a branch in `link` (if the link is new) and on
 from __future__ import annotations
 
 from fastnn._jit import piece
-from fastnn.simd.scalar import constant
 from fastnn.ops.approx import exp, log, logistic
+from fastnn.simd.scalar import constant
 
 OUTPUTS = {"softmax": 0, "logistic": 1, "identity": 2}
 LOSSES = ("cross_entropy", "mse")

@@ -75,7 +75,7 @@ def transpose_reference(source, s0, s_row, out, o0, o_row):
 
 @intrinsic
 def transpose_block(typingctx, source, s0, s_row, out, o0, o_row):
-    """out[i, j] = source[j, i] for one square block of a unit a side (16 float32 or 8 float64); they may be the same block.
+    """out[i, j] = source[j, i] for a square block of a unit a side (16 float32 or 8 float64), which may be the same.
 
     Rows are at s0 + i * s_row and o0 + i * o_row, counted in numbers.
     """

@@ -80,7 +80,7 @@ def times_power_of_two(typingctx, x, shifted):
 
 @intrinsic
 def exponent_above(typingctx, x, low):
-    """The whole number e, as a float, for which x * 2^-e lies in [low, 2 low); x positive and normal, low in (0.5, 1]."""
+    """The whole number e, as a float, with x * 2^-e in [low, 2 low); x positive and normal, low in (0.5, 1]."""
     fraction_bits, _, integer = _FORMAT[x]
 
     def codegen(context, builder, signature, args):

@@ -33,7 +33,7 @@ def below(seed, i, n):
 
 def drop_threshold(p: float) -> int:
     """The 32-bit threshold for dropping with probability p in [0, 1)."""
-    return round(p * 2**32)
+    return min(round(p * 2**32), 2**32 - 1)
 
 
 @op

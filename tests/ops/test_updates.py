@@ -1,0 +1,92 @@
+"""The update rules and the slopes of the penalties, against the reference."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from compare import assert_close
+from programs import program
+from reference import sgd_step
+
+from fastnn.ops.updates import RULES, SLOTS, add_penalties, update
+
+DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+N = pytest.mark.parametrize("n", [0, 1, 7, 16, 67, 384])
+
+
+@program
+def run_update(rule, w, g, v, rate, momentum):
+    update(rule, w, g, v, rate, momentum)
+
+
+@program
+def run_penalties(w, g, l1, l2):
+    add_penalties(w, g, l1, l2)
+
+
+def numbers(n, dtype, count):
+    return np.random.default_rng(n).standard_normal((count, n)).astype(dtype)
+
+
+@DTYPES
+@N
+@pytest.mark.parametrize("rule", RULES)
+def test_three_steps_of_a_rule(rule, n, dtype):
+    w, *gradients = numbers(n, dtype, 4)
+    v = np.zeros(n if SLOTS[rule] else 0, dtype)
+    rate, momentum = dtype(0.1), dtype(0.9 if SLOTS[rule] else 0.0)
+    expected, velocity = w.astype(np.float64), np.zeros(n)
+    for g in gradients:
+        before = g.copy()
+        run_update(RULES[rule], w, g, v, rate, momentum)
+        np.testing.assert_array_equal(g, before)
+        sgd_step([expected], [g.astype(np.float64)], [velocity], float(rate), float(momentum), rule == "nesterov")
+    assert_close(w, expected, dtype, rule, terms=16)
+    if SLOTS[rule]:
+        assert_close(v, velocity, dtype, f"velocity of {rule}", terms=16)
+
+
+def test_rules_have_codes_of_their_own_and_slots():
+    assert len(set(RULES.values())) == len(RULES)
+    assert set(SLOTS) == set(RULES)
+
+
+@DTYPES
+@N
+@pytest.mark.parametrize(("l1", "l2"), [(0.0, 0.0), (0.0, 0.3), (0.2, 0.0), (0.2, 0.3)])
+def test_penalties(n, dtype, l1, l2):
+    w, g = numbers(n, dtype, 2)
+    w[::5], w[1::5] = 0.0, -0.0
+    kept, wide, before = w.copy(), w.astype(np.float64), g.astype(np.float64)
+    run_penalties(w, g, dtype(l1), dtype(l2))
+    assert_close(g, before + float(dtype(l2)) * wide + float(dtype(l1)) * np.sign(wide), dtype, terms=4)
+    np.testing.assert_array_equal(w, kept)
+
+
+@DTYPES
+def test_a_weight_of_zero_is_not_penalised(dtype):
+    w, g = np.array([0.0, -0.0], dtype), np.array([0.5, 0.5], dtype)
+    run_penalties(w, g, dtype(3), dtype(7))
+    np.testing.assert_array_equal(g, dtype(0.5))
+
+
+@DTYPES
+def test_padding_of_zeros_stays_zero(dtype):
+    """Gradients of padding are zero: no rule and no penalty may make something of it."""
+    for rule in RULES:
+        w, g, v = np.zeros((3, 48), dtype)
+        run_penalties(w, g, dtype(0.2), dtype(0.3))
+        for _ in range(2):
+            run_update(RULES[rule], w, g, v, dtype(0.1), dtype(0.9))
+        assert not np.any([w, g, v])
+
+
+@DTYPES
+@pytest.mark.parametrize("rule", RULES)
+def test_bits_depend_on_the_number_alone(rule, dtype):
+    """A tile is updated as a whole, or in parts of any length."""
+    whole, parts = (numbers(67, dtype, 3) for _ in range(2))
+    run_update(RULES[rule], *whole, dtype(0.1), dtype(0.9))
+    for start, stop in [(0, 1), (1, 32), (32, 49), (49, 67)]:
+        run_update(RULES[rule], *(a[start:stop] for a in parts), dtype(0.1), dtype(0.9))
+    np.testing.assert_array_equal(whole, parts)

@@ -1,0 +1,147 @@
+"""Words that threads share, and the flush-to-zero of one thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from programs import program
+
+from fastnn.simd import target
+from fastnn.simd.atomics import (
+    atomic_add,
+    atomic_load,
+    atomic_store,
+    give_up_core,
+    pause,
+    set_flush_to_zero,
+    sleep_a_little,
+)
+
+
+@program
+def add_often(words, index, times):
+    least = np.int64(1 << 62)
+    for _ in range(times):
+        before = atomic_add(words, index, 3)
+        least = min(least, before)
+    return least
+
+
+@program
+def wait_for(words, index, value, patience):
+    """Number of looks until words[index] became `value`, or -1."""
+    for i in range(patience):
+        if atomic_load(words, index) == value:
+            return i
+        if i % 3 == 0:
+            pause()
+        elif i % 3 == 1:
+            give_up_core()
+        else:
+            sleep_a_little()
+    return -1
+
+
+@program
+def spin_for(words, index, value, patience):
+    """The same with nothing in the loop but the load, which must not be hoisted out of it."""
+    for i in range(patience):
+        if atomic_load(words, index) == value:
+            return i
+    return -1
+
+
+@program
+def store_and_load(words, index, value):
+    atomic_store(words, index, value)
+    return atomic_load(words, index)
+
+
+@program
+def switch(on):
+    return set_flush_to_zero(on)
+
+
+@program
+def halve(a, out):
+    for i in range(a.shape[0]):
+        out[i] = a[i] * a.dtype.type(0.5)
+
+
+def in_threads(n, function):
+    """Results of function(rank) called in n threads at once."""
+    results = [None] * n
+
+    def work(rank):
+        results[rank] = function(rank)
+
+    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(n)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def test_store_then_load():
+    words = np.zeros(5, np.int64)
+    for value in (7, -1, 2**62, -(2**63)):
+        assert store_and_load(words, 3, value) == value
+    np.testing.assert_array_equal(words, [0, 0, 0, -(2**63), 0])
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3, 8])
+def test_no_addition_is_lost(n_threads):
+    words = np.full(3, 5, np.int64)
+    add_often(words.copy(), 0, 1)  # and is compiled now
+    least = in_threads(n_threads, lambda _: add_often(words, 1, 200_000))
+    np.testing.assert_array_equal(words, [5, 5 + 3 * 200_000 * n_threads, 5])
+    assert min(least) == 5  # the value before, and only one came first
+    assert len(set(least)) == n_threads
+
+
+@pytest.mark.parametrize(("wait", "patience"), [(wait_for, 100_000), (spin_for, 4_000_000_000)])
+def test_a_waiting_loop_sees_the_store_of_another_thread(wait, patience):
+    words = np.zeros(4, np.int64)
+    assert wait(words, 2, 1, 5) == -1  # and is compiled now
+
+    def work(rank):
+        if rank == 0:
+            return wait(words, 2, 1, patience)
+        time.sleep(0.03)
+        return store_and_load(words, 2, 1)
+
+    looks, _ = in_threads(2, work)
+    assert looks > 0
+
+
+@pytest.mark.skipif(not target.IS_X86, reason="flush-to-zero is set on x86 only")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_flush_to_zero_is_switched_on_and_restored(dtype):
+    tiny = np.array([np.finfo(dtype).tiny, np.finfo(dtype).smallest_subnormal * 8, 1.0], dtype)
+    out = np.empty_like(tiny)
+    halve(tiny, out)
+    assert (out > 0).all()
+
+    former = switch(-1)
+    halve(tiny, out)
+    again = switch(-1)
+    switch(former)
+    np.testing.assert_array_equal(out, np.array([0, 0, 0.5], dtype))
+    assert again != former
+
+    halve(tiny, out)
+    assert (out > 0).all()
+    assert switch(former) == former
+
+
+@pytest.mark.skipif(not target.IS_X86, reason="flush-to-zero is set on x86 only")
+def test_flush_to_zero_is_of_one_thread():
+    tiny = np.array([np.finfo(np.float32).tiny], np.float32)
+    out = np.zeros_like(tiny)
+    in_threads(2, lambda _: switch(-1))
+    halve(tiny, out)
+    assert out[0] > 0

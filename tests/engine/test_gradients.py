@@ -25,10 +25,8 @@ VARIANTS = {
     "dropout": {"dropout": 0.4},
     "input dropout": {"input_dropout": 0.25},
     "sample weights": {"sample_weight": sample_weights(N)},
-    "everything": {
-        "l1": 0.01, "l2": 0.03, "dropout": 0.4, "input_dropout": 0.25, "sample_weight": sample_weights(N)
-    },
-}  # fmt: skip
+    "everything": {"l1": 0.01, "l2": 0.03, "dropout": 0.4, "input_dropout": 0.25, "sample_weight": sample_weights(N)},
+}
 
 
 def make_net(sizes, activation, output, dtype):
@@ -43,9 +41,19 @@ def check_gradients(
     input_mask, masks = randomness.masks(net.sizes, [input_dropout] + [dropout] * len(net.activations), len(X), seed=5)
     expected_loss, dWs, dbs = reference.loss_and_gradients(X, Y, sample_weight, masks, input_mask)
     trainer = fastnn.Trainer(
-        net, loss=loss, optimizer=fastnn.SGD(RATE), batch_size=len(X), max_epochs=1, shuffle=False,
-        l1=l1, l2=l2, dropout=dropout, input_dropout=input_dropout, seed=5, verbose=0,
-    )  # fmt: skip
+        net,
+        loss=loss,
+        optimizer=fastnn.SGD(RATE),
+        batch_size=len(X),
+        max_epochs=1,
+        shuffle=False,
+        l1=l1,
+        l2=l2,
+        dropout=dropout,
+        input_dropout=input_dropout,
+        seed=5,
+        verbose=0,
+    )
     history = trainer.fit(X, Y if y is None else y, sample_weight=sample_weight)
     moved = [(b - a) / b.dtype.type(RATE) for b, a in zip(reference.weights, net.weights, strict=True)]
     assert_close([m.astype(net.dtype) for m in moved], dWs, net.dtype, "dW", terms=terms)

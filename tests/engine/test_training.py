@@ -10,8 +10,7 @@ from data import parameters, problem, sample_weights
 from reference import HEADS
 from replay import reference_of, replay
 
-import fastnn
-from fastnn import SGD, MLP, Trainer, schedules
+from fastnn import MLP, SGD, Trainer, schedules
 from fastnn.engine.workspace import ROW_BLOCK
 
 RULES = {
@@ -30,7 +29,7 @@ def check_training(
     reference = reference_of(net, loss, l1, l2)
     trainer = Trainer(
         net, loss=loss, optimizer=optimizer, schedule=schedule, max_epochs=n_epochs, l1=l1, l2=l2, verbose=0, **settings
-    )  # fmt: skip
+    )
     history = trainer.fit(X, Y, sample_weight=weights)
 
     n_steps = -(-len(X) // settings["batch_size"])
@@ -38,8 +37,15 @@ def check_training(
     rates = [plan.rates(e, n_steps, optimizer.learning_rate, n_epochs) for e in range(n_epochs)]
     settings.pop("n_threads", None)
     losses = replay(
-        reference, X, Y, rates, momentum=optimizer.momentum, nesterov=optimizer.nesterov, sample_weight=weights, **settings
-    )  # fmt: skip
+        reference,
+        X,
+        Y,
+        rates,
+        momentum=optimizer.momentum,
+        nesterov=optimizer.nesterov,
+        sample_weight=weights,
+        **settings,
+    )
     assert history["learning_rate"] == [r[-1] for r in rates]
     terms = max(1024, max(net.sizes)) * n_steps * n_epochs
     assert_close(np.array(history["train_loss"]), np.array(losses), 1e-10 if net.dtype == np.float64 else 1e-4, "loss")
@@ -62,20 +68,34 @@ def test_update_rules(rule, head, dtype):
     X, Y = problem(output)
     check_training(
         make_net([13, 11, 5], output, dtype=dtype), loss, X, Y, n_epochs=3, batch_size=10, optimizer=RULES[rule]
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize(
     "schedule",
-    ["decay(0.5)", "inverse_time(0.1)", "exponential(0.5)", "steps([1, 2], 0.25)", "cosine(0.1)", "one_cycle",
-     lambda epoch: 0.1 / (1 + epoch)],
-)  # fmt: skip
+    [
+        "decay(0.5)",
+        "inverse_time(0.1)",
+        "exponential(0.5)",
+        "steps([1, 2], 0.25)",
+        "cosine(0.1)",
+        "one_cycle",
+        lambda epoch: 0.1 / (1 + epoch),
+    ],
+)
 def test_schedules(schedule, rule):
     X, Y = problem("softmax")
     check_training(
-        make_net([13, 11, 5]), "cross_entropy", X, Y, n_epochs=3, batch_size=10, schedule=schedule, optimizer=RULES[rule]
-    )  # fmt: skip
+        make_net([13, 11, 5]),
+        "cross_entropy",
+        X,
+        Y,
+        n_epochs=3,
+        batch_size=10,
+        schedule=schedule,
+        optimizer=RULES[rule],
+    )
 
 
 def test_plateau_follows_the_validation_loss():
@@ -127,10 +147,21 @@ def test_shapes_with_everything_switched_on(shape, dtype):
     sizes, n, batch_size = SHAPES[shape]
     X, Y = problem("softmax", n, sizes[0], sizes[-1])
     check_training(
-        make_net(sizes, activation="silu", dtype=dtype), "cross_entropy", X, Y, batch_size=min(batch_size, n),
-        optimizer=SGD(0.02, momentum=0.9, nesterov=True), l1=1e-4, l2=1e-3, dropout=0.2, input_dropout=0.1,
-        max_norm=1.1, sample_weight=sample_weights(n), schedule="inverse_time(0.05)", n_threads=1,
-    )  # fmt: skip
+        make_net(sizes, activation="silu", dtype=dtype),
+        "cross_entropy",
+        X,
+        Y,
+        batch_size=min(batch_size, n),
+        optimizer=SGD(0.02, momentum=0.9, nesterov=True),
+        l1=1e-4,
+        l2=1e-3,
+        dropout=0.2,
+        input_dropout=0.1,
+        max_norm=1.1,
+        sample_weight=sample_weights(n),
+        schedule="inverse_time(0.05)",
+        n_threads=1,
+    )
 
 
 @pytest.mark.parametrize("head", HEADS, ids="+".join)
@@ -261,4 +292,3 @@ def test_a_second_fit_goes_on_from_the_weights_with_fresh_velocities():
     net = make_net([13, 11, 5])
     check_training(net, "cross_entropy", X, Y, batch_size=10)
     check_training(net, "cross_entropy", X, Y, batch_size=10)
-    assert fastnn.MLP([13, 11, 5]).n_parameters == net.n_parameters

@@ -1,0 +1,138 @@
+"""Threads are only a speed knob: the trained bits, losses and predictions are the same with any number of them.
+
+Sizes are odd throughout, so shares are uneven, some ranks are idle, and tiles, panels and mini-batches have edges.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from data import problem, sample_weights
+from reference import HEADS
+
+from fastnn import MLP, SGD, Trainer
+from fastnn.engine import launch
+from fastnn.engine import trainer as trainer_module
+
+THREADS = (1, 2, 3, 5, 8)
+
+
+def trained(
+    n_threads, output="softmax", loss="cross_entropy", *, sizes=(13, 67, 9, 5), n=133, dtype="float32", **settings
+):
+    """Fingerprint and training losses of a short training."""
+    X, Y = problem(output, n, sizes[0], sizes[-1])
+    net = MLP(sizes, activation="gelu", output=output, dtype=dtype, seed=1)
+    weights = settings.pop("sample_weight", None)
+    settings = {"batch_size": 31, "max_epochs": 2, "optimizer": SGD(0.05, momentum=0.9), "dropout": 0.3} | settings
+    trainer = Trainer(net, loss=loss, n_threads=n_threads, seed=2, verbose=0, **settings)
+    history = trainer.fit(X, Y, sample_weight=weights)
+    return net.fingerprint(), history["train_loss"]
+
+
+def check(**settings):
+    alone = trained(1, **settings)
+    for n_threads in THREADS[1:]:
+        assert trained(n_threads, **settings) == alone, f"{n_threads} threads"
+    return alone
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("head", HEADS, ids="+".join)
+def test_every_head(head, dtype):
+    output, loss = head
+    check(output=output, loss=loss, dtype=dtype)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 130, 1000])
+def test_every_size_of_mini_batch(batch_size):
+    # 1000 samples in one mini-batch are two row blocks
+    check(batch_size=batch_size, n={1: 41, 7: 133, 130: 301, 1000: 1100}[batch_size])
+
+
+def test_everything_switched_on():
+    check(
+        sizes=(29, 131, 65, 3),
+        n=1200,
+        batch_size=700,
+        optimizer=SGD(0.05, momentum=0.9, nesterov=True),
+        l1=1e-4,
+        l2=1e-3,
+        input_dropout=0.2,
+        max_norm=0.9,
+        sample_weight=sample_weights(1200),
+        schedule="cosine",
+    )
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1, 2), (3, 2), (200, 300, 2), (13, *[6] * 20, 5)], ids=str)
+def test_every_shape(sizes):
+    check(sizes=sizes, max_norm=1.0)
+
+
+def test_default_and_environment_are_as_good_as_any(monkeypatch):
+    alone = trained(1)
+    assert trained(None) == alone
+    monkeypatch.setattr(launch, "OPERATIONS_A_RANK", 1)
+    monkeypatch.setenv("FASTNN_NUM_THREADS", "3")
+    assert launch.useful_ranks(1e3) == 3
+    assert trained(None) == alone
+
+
+@pytest.mark.parametrize("output", ["softmax", "logistic", "identity"])
+def test_outputs(output, monkeypatch):
+    X, _ = problem(output, 1001)
+    net = MLP([13, 67, 5], activation="gelu", output=output, seed=1)
+    monkeypatch.setattr(launch, "OPERATIONS_A_RANK", 1)
+    found = []
+    for n_threads in THREADS:
+        monkeypatch.setenv("FASTNN_NUM_THREADS", str(n_threads))
+        found.append(net.outputs(X))
+    for outputs in found[1:]:
+        np.testing.assert_array_equal(outputs, found[0])
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 63, 64, 65, 300])
+def test_outputs_of_a_sample_do_not_depend_on_its_neighbours(n_rows):
+    X, _ = problem("softmax", 301)
+    net = MLP([13, 67, 5], activation="tanh", seed=1)
+    whole = net.predict_proba(X)
+    np.testing.assert_array_equal(net.predict_proba(X[:n_rows]), whole[:n_rows])
+    np.testing.assert_array_equal(net.predict_proba(X[-n_rows:]), whole[-n_rows:])
+
+
+def test_scores_do_not_depend_on_threads(monkeypatch):
+    X, Y = problem("softmax", 1001)
+    monkeypatch.setattr(launch, "OPERATIONS_A_RANK", 1)
+    found = []
+    for n_threads in THREADS:
+        monkeypatch.setenv("FASTNN_NUM_THREADS", str(n_threads))
+        found.append(Trainer(MLP([13, 67, 5], seed=1), verbose=0).evaluate(X, Y))
+    assert all(f == found[0] for f in found)
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_several_epochs_in_one_call_are_those_one_by_one(n_threads, monkeypatch):
+    calls = []
+    run = launch.Gang.run
+    monkeypatch.setattr(launch.Gang, "run", lambda self, *a, **k: (calls.append(1), run(self, *a, **k)))
+    found = []
+    for seconds, n_calls in ((0.0, 7), (1e9, 1)):
+        calls.clear()
+        monkeypatch.setattr(trainer_module, "ENTRY_SECONDS", seconds)
+        found.append(trained(n_threads, max_epochs=7, schedule="exponential(0.8)", input_dropout=0.1))
+        assert len(calls) == n_calls
+    assert found[0] == found[1]
+    assert len(found[0][1]) == 7
+
+
+def test_a_gang_of_one_gives_the_same_in_a_thread_as_in_the_caller(monkeypatch):
+    alone = trained(1)
+    monkeypatch.setattr(launch, "SHORT_SECONDS", -1.0)
+    assert trained(1) == alone
+
+
+def test_different_trainings_differ():
+    """Without this, equal fingerprints might mean nothing."""
+    prints = [trained(1)[0], trained(1, dropout=0.2)[0], trained(1, dtype="float64")[0], trained(1, l2=1e-6)[0]]
+    assert len(set(prints)) == 4

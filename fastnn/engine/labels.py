@@ -135,8 +135,10 @@ def _classes(
 def _find_classes(y: np.ndarray, n_classes: int, n_outputs: int, name: str) -> np.ndarray:
     """The distinct labels, sorted; whole numbers below n_classes stand for themselves even if some are absent."""
     found = np.unique(y)
-    if found.dtype.kind in "iub" and found[0] >= 0 and found[-1] < n_classes:
-        return np.arange(n_classes) if found.dtype.kind != "b" else np.array([False, True])
+    if found.dtype.kind == "b" and n_classes == 2:
+        return np.array([False, True])
+    if found.dtype.kind in "iu" and found[0] >= 0 and found[-1] < n_classes:
+        return np.arange(n_classes)
     if len(found) != n_classes:
         raise ValueError(
             f"{name} has {len(found)} different labels, but a network with {n_outputs} outputs tells "

@@ -245,9 +245,9 @@ class Trainer:
         encoded = self._encode(y, len(X), "y")
         outputs, losses = self.net.outputs(X, encoded, self.loss)
         result = {"loss": float(losses.mean())}
-        truth, predicted = _truth(encoded, self.net), _decided(encoded, outputs)
+        truth, predicted = _judged(encoded, outputs, self.net)
         if self.net.output == "identity":
-            return result | {"r2": scores.r2(truth, outputs)}
+            return result | {"r2": scores.r2(truth, predicted)}
         return result | {
             "accuracy": scores.accuracy(truth, predicted),
             "f1_macro": scores.f1_macro(truth, predicted),
@@ -270,14 +270,16 @@ def _checked_weights(sample_weight: Any, n_samples: int, dtype: np.dtype) -> np.
     return weights
 
 
-def _truth(encoded: Encoded, net: MLP) -> np.ndarray:
-    """Class indices (n,), or targets (n, outputs)."""
-    return encoded.labels if encoded.labels.size else encoded.targets.reshape(-1, net.sizes[-1])
-
-
-def _decided(encoded: Encoded, outputs: np.ndarray) -> np.ndarray:
-    """What the outputs decide, in the form of `_truth`."""
-    return outputs.argmax(axis=1) if encoded.labels.size else (outputs >= 0.5).astype(outputs.dtype)
+def _judged(encoded: Encoded, outputs: np.ndarray, net: MLP) -> tuple[np.ndarray, np.ndarray]:
+    """Truth and what the outputs decide, in one form: class indices (n,), or 0 and 1 or numbers (n, n_outputs)."""
+    n_outputs = net.sizes[-1]
+    one_of_several = net.output == "softmax" or (net.output == "logistic" and n_outputs > 1 and net.classes is not None)
+    if one_of_several:
+        truth = encoded.labels if encoded.labels.size else encoded.targets.reshape(-1, n_outputs).argmax(axis=1)
+        return truth, outputs.argmax(axis=1)
+    # rows of several labels may all happen to hold a single 1 and were then taken for classes; the network decides
+    truth = np.eye(n_outputs)[encoded.labels] if encoded.labels.size else encoded.targets.reshape(-1, n_outputs)
+    return truth, outputs if net.output == "identity" else (outputs >= 0.5).astype(outputs.dtype)
 
 
 class _Training:
@@ -415,7 +417,7 @@ class _Training:
         outputs, losses = self.net.outputs(X, encoded, self.trainer.loss)
         logs = {"val_loss": float(losses.mean())}
         if self.net.output != "identity":
-            logs["val_accuracy"] = scores.accuracy(_truth(encoded, self.net), _decided(encoded, outputs))
+            logs["val_accuracy"] = scores.accuracy(*_judged(encoded, outputs, self.net))
         return logs
 
     def _report_divergence(self, epoch: int, rates: np.ndarray, before: np.ndarray) -> None:

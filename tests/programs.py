@@ -1,6 +1,8 @@
-"""Compiled entries to the package's pieces, for the tests: pieces can be called from compiled code only."""
+"""Compiled entries to the package's pieces, which only compiled code can call; and threads to call them in."""
 
 from __future__ import annotations
+
+import threading
 
 from fastnn import _jit
 
@@ -11,3 +13,19 @@ def program(function):
     forgotten = _jit._programs.pop()
     assert forgotten is dispatcher
     return dispatcher
+
+
+def in_threads(n, function, seconds=60):
+    """Results of function(rank) called in n threads at once."""
+    results = [None] * n
+
+    def work(rank):
+        results[rank] = function(rank)
+
+    threads = [threading.Thread(target=work, args=(rank,), daemon=True) for rank in range(n)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(seconds)
+    assert not any(thread.is_alive() for thread in threads), f"threads still run after {seconds} s"
+    return results

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 import numpy as np
 import pytest
-from programs import program
+from programs import in_threads, program
 
 from fastnn.simd import target
 from fastnn.simd.atomics import (
@@ -69,21 +68,6 @@ def switch(on):
 def halve(a, out):
     for i in range(a.shape[0]):
         out[i] = a[i] * a.dtype.type(0.5)
-
-
-def in_threads(n, function):
-    """Results of function(rank) called in n threads at once."""
-    results = [None] * n
-
-    def work(rank):
-        results[rank] = function(rank)
-
-    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(n)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
 
 
 def test_store_then_load():

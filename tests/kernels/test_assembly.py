@@ -1,0 +1,205 @@
+"""What the compiler made of the kernels: vectors stay in registers, float32 stays float32, nothing is called."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from assembly import (
+    WRAPPERS,
+    changes_precision,
+    functions,
+    inner_loops,
+    is_fma,
+    spills_vector,
+    stores_vector,
+    symbols,
+    uses,
+)
+from programs import program
+
+from fastnn import _jit
+from fastnn.engine.warm_up import warm_up
+from fastnn.kernels import epoch, rows
+from fastnn.ops import activations, heads, updates
+from fastnn.simd import target
+from fastnn.simd.microkernel import tile
+
+pytestmark = pytest.mark.skipif(not target.IS_X86, reason="the tests read x86 assembly")
+
+WIDEST = {64: "zmm", 32: "ymm", 16: "xmm"}[target.VECTOR_BYTES]
+# Their losses are float64, and they read float64 inputs.
+WITH_FLOAT64 = {f"fastnn.kernels.epoch.{name}" for name in ("train", "predict", "learn_step", "learn_rows")} | {
+    f"fastnn.kernels.{name}" for name in ("epoch.gather_rows", "epoch.total_weight", "rows.gather")
+}
+# What a program may call besides its own pieces
+ALLOWED = {"sched_yield", "usleep", "memset", "memcpy", "memmove"}
+COUNTING = {"NRT_incref", "NRT_decref"}  # of a program's own arguments, when it begins and ends
+
+
+def assembly_of(dispatcher, signature=None):
+    if signature is not None:
+        dispatcher.compile(signature)
+    (text,) = dispatcher.inspect_asm().values()
+    return functions(text)
+
+
+@pytest.fixture(scope="module", params=["train", "predict"])
+def compiled(request):
+    """Functions of a program but for the wrappers that Python calls; compiled anew, as cached code has no text."""
+    warm_up("float32")
+    entry = getattr(epoch, request.param)
+    signature = next(s for s in entry.signatures if "float32" in str(s[2]))
+    code = assembly_of(program(entry.py_func), signature)
+    return {name: lines for name, lines in code.items() if not name.startswith((*WRAPPERS, "NRT_"))}
+
+
+def test_the_parts_are_there(compiled):
+    """So that the tests below look at something."""
+    expected = {"fastnn.kernels.matmul.multiply", "fastnn.ops.activations.activate", "fastnn.ops.heads.link"}
+    assert expected <= set(compiled)
+    assert len(compiled) > 10
+
+
+def test_tiles_are_shared(compiled):
+    tiles = {name for name in compiled if name.startswith("fastnn_tile")}
+    assert tiles == {f"fastnn_tile_{m}x{u}_f32" for u, most in target.TILE_ROWS.items() for m in range(1, most + 1)}
+
+
+def test_float32_is_not_widened(compiled):
+    for name, lines in compiled.items():
+        if name not in WITH_FLOAT64:
+            assert [line for line in lines if changes_precision(line)] == [], name
+
+
+def test_nothing_is_called_but_pieces_and_the_system(compiled):
+    """No libm (expf, tanhf, fmaf ...), no allocation, no exceptions; and no reference is counted in a piece."""
+    for name, lines in compiled.items():
+        foreign = symbols(lines) - set(compiled) - ALLOWED
+        if name in ("fastnn.kernels.epoch.train", "fastnn.kernels.epoch.predict"):
+            foreign -= COUNTING
+        assert foreign == set(), name
+
+
+def test_gathering_is_vectorised(compiled):
+    """Of uint8, float32 and float64."""
+    loops = [loop for name in WITH_FLOAT64 & set(compiled) for loop in inner_loops(compiled[name])]
+    assert sum(any(map(stores_vector, loop)) and any(map(is_packed_product, loop)) for loop in loops) >= 3
+
+
+def is_packed_product(line):
+    return (is_fma(line) and line.split()[0].endswith("ps")) or line.startswith(("mulps", "vmulps"))
+
+
+@program
+def float32_tiles(mr, units, a, b, c, k, accumulate):
+    tile(mr, units, a, 0, 1, 1, b, 0, 1, c, 0, 1, k, accumulate)
+
+
+@program
+def float64_tiles(mr, units, a, b, c, k, accumulate):
+    tile(mr, units, a, 0, 1, 1, b, 0, 1, c, 0, 1, k, accumulate)
+
+
+@pytest.mark.parametrize(("entry", "dtype"), [(float32_tiles, np.float32), (float64_tiles, np.float64)])
+def test_tiles_keep_their_sums_in_registers(entry, dtype):
+    entry(1, 1, *np.zeros((3, 64), dtype), 0, False)
+    code = assembly_of(entry)
+    bits = 8 * np.dtype(dtype).itemsize
+    for units, most in target.TILE_ROWS.items():
+        for mr in range(1, most + 1):
+            name = f"fastnn_tile_{mr}x{units}_f{bits}"
+            assert [line for line in code[name] if spills_vector(line)] == [], name
+            assert symbols(code[name]) == set(), name
+
+            terms = mr * units * target.UNIT_BYTES // target.VECTOR_BYTES
+            loops = [loop for loop in inner_loops(code[name]) if any(map(is_multiplication, loop))]
+            assert loops, name
+            for loop in loops:
+                assert sum(map(is_multiplication, loop)) % terms == 0, name
+                assert not any(map(stores_vector, loop)), name
+
+
+def is_multiplication(line):
+    if target.HAS_FMA:
+        return is_fma(line) and uses(line, WIDEST)
+    return line.startswith(("mulp", "vmulp")) and uses(line, WIDEST)
+
+
+# The pieces again, inlined and with one code each: what is left is the loop of one activation, rule ...
+_activate, _multiply_slope = (_jit.op(f.py_func) for f in (activations.activate, activations.multiply_slope))
+_update, _add_penalties = (_jit.op(f.py_func) for f in (updates.update, updates.add_penalties))
+_link, _drop_units, _gather = (_jit.op(f.py_func) for f in (heads.link, rows.drop_units, rows.gather))
+
+
+def loops_of_activation(code):
+    @program
+    def run(z, a):
+        _activate(code, z, a)
+
+    return run, 2
+
+
+def loops_of_slope(code):
+    @program
+    def run(h, d):
+        _multiply_slope(code, h, d)
+
+    return run, 2
+
+
+def loops_of_update(rule):
+    @program
+    def run(w, g, v, parts):
+        _update(rule, w, g, v, parts[0], parts[1])
+
+    return run, 4
+
+
+def loops_of_penalties(_):
+    @program
+    def run(w, g, parts):
+        _add_penalties(w, g, parts[0], parts[1])
+
+    return run, 3
+
+
+def loops_of_dropout(_):
+    @program
+    def run(row, scale):
+        _drop_units(row, 1000, scale[0], np.uint64(77))
+
+    return run, 2
+
+
+def loops_of_link(output):
+    @program
+    def run(z, a):
+        _link(output, 10, z, a)
+
+    return run, 2
+
+
+VECTORISED = [
+    *((f"activation {name}", loops_of_activation, code) for name, code in activations.CODES.items()),
+    *((f"slope of {name}", loops_of_slope, code) for name, code in activations.CODES.items() if name != "identity"),
+    *((f"update by {name}", loops_of_update, code) for name, code in updates.RULES.items()),
+    *((f"output {name}", loops_of_link, code) for name, code in heads.OUTPUTS.items()),
+    ("penalties", loops_of_penalties, 0),
+    ("dropout", loops_of_dropout, 0),
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("make", "code"), [row[1:] for row in VECTORISED], ids=[row[0] for row in VECTORISED])
+def test_loops_are_vectorised(make, code, dtype):
+    """A loop writes whole vectors of the widest kind, keeps its precision and calls nothing."""
+    entry, n_arrays = make(code)
+    entry(*np.ones((n_arrays, 64), dtype))
+    (lines,) = (lines for name, lines in assembly_of(entry).items() if "run" in name and not name.startswith(WRAPPERS))
+    assert symbols(lines) - COUNTING - ALLOWED == set()
+    assert not any(changes_precision(line) for line in lines)
+    if "memmove" in symbols(lines):  # what LLVM makes of a copying loop
+        return
+    loops = [loop for loop in inner_loops(lines) if any(stores_vector(x) and uses(x, WIDEST) for x in loop)]
+    assert loops
+    assert not any(spills_vector(line) for loop in loops for line in loop)

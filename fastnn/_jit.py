@@ -222,8 +222,14 @@ class _ProgramCache(FunctionCache):
             return None
 
     def save_overload(self, sig, data):
-        with contextlib.suppress(OSError):
+        try:
             super().save_overload(sig, data)
+        except OSError:
+            return
+        except Exception:  # the index is damaged, and is read before it is written: begin a new one
+            with contextlib.suppress(Exception):
+                self.flush()
+                super().save_overload(sig, data)
 
 
 @functools.cache

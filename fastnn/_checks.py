@@ -25,6 +25,13 @@ def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
     raise ValueError(f"{name} must be one of {', '.join(names)}, got {value!r}{hint}")
 
 
+def boolean(name: str, value: Any) -> bool:
+    """Return `value` as bool if it is True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
 def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
     """Return `value` as int if it is a whole number in [low, high]."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):

@@ -63,7 +63,8 @@ def encode(
     if y.ndim not in (1, 2):
         raise ValueError(f"{name} must be (n_samples,) or (n_samples, n_outputs), got shape {y.shape}")
     if len(y) != n_samples:
-        raise ValueError(f"X and {name} must be equally long, got {n_samples} samples and {len(y)} entries of {name}")
+        X = "X" + name.removeprefix("y")
+        raise ValueError(f"{X} and {name} must be equally long, got {n_samples} samples and {len(y)} entries of {name}")
     if y.dtype.kind == "f" and not np.isfinite(y).all():
         row = np.argwhere(~np.isfinite(y))[0][0]
         raise ValueError(f"{name} must be finite, got {y[row]} at row {row}")

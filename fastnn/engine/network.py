@@ -254,6 +254,8 @@ def _checked_sizes(sizes: Any) -> list[int]:
 
 
 def _checked_activations(activation: Any, n_hidden: int) -> list[str]:
+    if not isinstance(activation, str | Sequence | np.ndarray):
+        raise TypeError(f"activation must be a name such as 'relu', or a list of names, got {activation!r}")
     names = [activation] * n_hidden if isinstance(activation, str) else list(activation)
     if isinstance(activation, str):
         _checks.choice("activation", activation, ACTIVATIONS)

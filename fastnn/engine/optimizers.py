@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from fastnn._checks import number
+from fastnn._checks import boolean, number
 
 
 @dataclass
@@ -52,8 +50,6 @@ class SGD:
         """
         self.learning_rate = number("learning_rate", self.learning_rate, 0.0, above=True)
         self.momentum = number("momentum", self.momentum, 0.0, 1.0, below=True)
-        if not isinstance(self.nesterov, bool | np.bool_):
-            raise TypeError(f"nesterov must be True or False, got {self.nesterov!r}")
-        self.nesterov = bool(self.nesterov)
+        self.nesterov = boolean("nesterov", self.nesterov)
         if self.nesterov and self.momentum == 0.0:
             raise ValueError("nesterov=True needs a momentum above 0, got momentum=0; 0.9 is a usual value")

@@ -154,6 +154,7 @@ class Trainer:
         schedules.make(self.schedule)
         _checks.integer("batch_size", self.batch_size, 1)
         _checks.integer("max_epochs", self.max_epochs, 1)
+        _checks.boolean("shuffle", self.shuffle)
         _checks.integer("seed", self.seed, 0, 2**63 - 1)
         _checks.integer("verbose", self.verbose, 0, 2)
         _checks.number("l1", self.l1, 0.0)
@@ -390,10 +391,11 @@ class _Training:
         self.gang.run(launch.TRAIN, arguments, expected_seconds=self.seconds_an_epoch * n_epochs, tick=tick)
         seconds = (time.perf_counter() - start) / n_epochs
         self.seconds_an_epoch = max(seconds, 1e-9)
-        if self.gang.control[gang.BAD]:
+        # the last update may overflow too, and no later loss would tell
+        if self.gang.control[gang.BAD] or not np.isfinite(self.net._parameters.flat).all():
             self._report_divergence(epoch, rates, before)
         for e in range(n_epochs):
-            logs = {"epoch": epoch + e + 1, "train_loss": losses[e] / self.total_weight}
+            logs = {"epoch": epoch + e + 1, "train_loss": float(losses[e]) / self.total_weight}
             logs |= self._validate()
             logs["learning_rate"] = float(rates[(e + 1) * self.n_steps - 1])
             logs |= {"seconds": seconds, "samples_per_second": len(self.X) / seconds}
@@ -427,10 +429,12 @@ class _Training:
         if not np.isfinite(params).all():
             params[:] = before
             kept = f"at the beginning of epoch {epoch + 1}"
-        done, step = divmod(int(self.gang.control[gang.PROGRESS]), self.n_steps)
-        rate = float(rates[min(done * self.n_steps + step, len(rates) - 1)])
+        what = "the loss" if self.gang.control[gang.BAD] else "a weight"
+        at = min(int(self.gang.control[gang.PROGRESS]), len(rates) - 1)
+        done, step = divmod(at, self.n_steps)
+        rate = float(rates[at])
         raise DivergenceError(
-            f"the loss became NaN or infinite in epoch {epoch + done + 1}, step {step + 1}, at learning rate {rate:g}; "
+            f"{what} became NaN or infinite in epoch {epoch + done + 1}, step {step + 1}, at learning rate {rate:g}; "
             f"the weights are those {kept}. Try learning_rate={min(rate / 10, 0.05):g}",
             epoch + done + 1,
             step + 1,

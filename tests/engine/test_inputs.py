@@ -145,7 +145,7 @@ def test_lists_and_tables():
 
 
 def test_float64_values_are_rounded_once():
-    X, Y = problem("softmax", N, FEATURES, 3)
+    X, _ = problem("softmax", N, FEATURES, 3)
     nudged = X + 1e-12
     assert trained(nudged) == trained(nudged.astype("float32"))
 

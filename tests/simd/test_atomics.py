@@ -21,11 +21,19 @@ from fastnn.simd.atomics import (
 
 
 @program
-def add_often(words, index, times):
+def add_often(words, index, times, n_threads):
+    """Returns the least value found; begins when all threads are there, so that they do get in each other's way."""
+    atomic_add(words, 0, 1)
+    for _ in range(100_000):
+        if atomic_load(words, 0) >= n_threads:
+            break
+        give_up_core()
     least = np.int64(1 << 62)
     for _ in range(times):
         before = atomic_add(words, index, 3)
         least = min(least, before)
+        if atomic_load(words, 0) < 0:  # so that a sum that is not atomic could not stay in a register
+            break
     return least
 
 
@@ -46,11 +54,13 @@ def wait_for(words, index, value, patience):
 
 @program
 def spin_for(words, index, value, patience):
-    """The same with nothing in the loop but the load, which must not be hoisted out of it."""
-    for i in range(patience):
-        if atomic_load(words, index) == value:
-            return i
-    return -1
+    """The same with nothing in the loop but the load: a plain one would be hoisted out of it."""
+    looks = 0
+    while atomic_load(words, index) != value:
+        looks += 1
+        if looks == patience:
+            return -1
+    return looks
 
 
 @program
@@ -65,9 +75,9 @@ def switch(on):
 
 
 @program
-def halve(a, out):
+def multiply(a, factor, out):
     for i in range(a.shape[0]):
-        out[i] = a[i] * a.dtype.type(0.5)
+        out[i] = a[i] * factor[0]
 
 
 def test_store_then_load():
@@ -79,10 +89,10 @@ def test_store_then_load():
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3, 8])
 def test_no_addition_is_lost(n_threads):
-    words = np.full(3, 5, np.int64)
-    add_often(words.copy(), 0, 1)  # and is compiled now
-    least = in_threads(n_threads, lambda _: add_often(words, 1, 200_000))
-    np.testing.assert_array_equal(words, [5, 5 + 3 * 200_000 * n_threads, 5])
+    words = np.array([0, 5, 5])
+    add_often(words.copy(), 1, 1, 1)  # and is compiled now
+    least = in_threads(n_threads, lambda _: add_often(words, 1, 200_000, n_threads))
+    np.testing.assert_array_equal(words, [n_threads, 5 + 3 * 200_000 * n_threads, 5])
     assert min(least) == 5  # the value before, and only one came first
     assert len(set(least)) == n_threads
 
@@ -105,20 +115,24 @@ def test_a_waiting_loop_sees_the_store_of_another_thread(wait, patience):
 @pytest.mark.skipif(not target.IS_X86, reason="flush-to-zero is set on x86 only")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_flush_to_zero_is_switched_on_and_restored(dtype):
-    tiny = np.array([np.finfo(dtype).tiny, np.finfo(dtype).smallest_subnormal * 8, 1.0], dtype)
-    out = np.empty_like(tiny)
-    halve(tiny, out)
-    assert (out > 0).all()
+    info = np.finfo(dtype)
+    numbers = np.array([info.tiny, info.smallest_subnormal * 8, 1.0], dtype)
+    half, huge = np.array([0.5], dtype), np.array([1 / info.tiny], dtype)
+    halves, multiples = np.empty((2, 3), dtype)
 
     former = switch(-1)
-    halve(tiny, out)
+    multiply(numbers, half, halves)
+    multiply(numbers, huge, multiples)
     again = switch(-1)
     switch(former)
-    np.testing.assert_array_equal(out, np.array([0, 0, 0.5], dtype))
+    np.testing.assert_array_equal(halves, np.array([0, 0, 0.5], dtype))  # a result is flushed
+    np.testing.assert_array_equal(multiples, [1, 0, huge[0]])  # and an operand is
     assert again != former
 
-    halve(tiny, out)
-    assert (out > 0).all()
+    multiply(numbers, half, halves)
+    multiply(numbers, huge, multiples)
+    assert (halves > 0).all()
+    assert (multiples > 0).all()
     assert switch(former) == former
 
 
@@ -127,5 +141,5 @@ def test_flush_to_zero_is_of_one_thread():
     tiny = np.array([np.finfo(np.float32).tiny], np.float32)
     out = np.zeros_like(tiny)
     in_threads(2, lambda _: switch(-1))
-    halve(tiny, out)
+    multiply(tiny, np.array([0.5], np.float32), out)
     assert out[0] > 0

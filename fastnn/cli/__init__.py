@@ -1,4 +1,4 @@
-"""FLOOR 4: the command `fastnn`: train, evaluate, predict, info and warmup.
+"""FLOOR 4: the command `fastnn`: train, evaluate, predict, bench, info and warmup.
 
 Results go to standard output, with --json as one document; everything else goes to standard error. Exit code:
 0, 1 (the job failed; one sentence says why) or 2 (bad usage).
@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import fastnn
-from fastnn.cli import evaluate, info, predict, train, warmup
+from fastnn.cli import bench, evaluate, info, predict, train, warmup
 from fastnn.cli.options import UsageError
 
 __all__ = ["main"]
 
-_COMMANDS = (train, evaluate, predict, info, warmup)
+_COMMANDS = (train, evaluate, predict, bench, info, warmup)
 _EPILOG = """\
 examples:
   fastnn train digits                                train on real digits, save digits.safetensors

@@ -1,0 +1,115 @@
+"""FLOOR 4: compiled entries that measure the machine, and the pieces of a step one by one.
+
+A gang calls them, so all take rank, n_ranks and, last, control; `times` says how often to repeat what is measured.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastnn import _jit
+from fastnn.kernels.bundles import ACTS, DELTAS, LD, PARAMS, STRIP, UNITS, WIDTH
+from fastnn.kernels.epoch import gather_rows, learn_rows
+from fastnn.kernels.gang import barrier, share
+from fastnn.kernels.matmul import gradient_tile, panel_of, tile_rows
+from fastnn.kernels.rows import backward_rows, forward_rows, head_row
+from fastnn.kernels.tiles import apply_gradient, update_tiles
+from fastnn.ops.random import key
+from fastnn.simd.atomics import set_flush_to_zero
+from fastnn.simd.memory import unit_of, view
+from fastnn.simd.microkernel import tile
+
+# Programs that are made after this are not kept on disk: the cache's key does not cover this file.
+_jit.use_cache()
+
+PARTS = ("gather", "forward", "head", "backward", "phase_a", "product", "update", "phase_b")
+_GATHER, _FORWARD, _HEAD, _BACKWARD, _PHASE_A, _PRODUCT, _UPDATE, _PHASE_B = range(8)
+
+
+@_jit.program
+def multiply_add(rank, n_ranks, numbers, each, rows, units, k, times, control):
+    """The register tile alone, its operands in L1: 2 * rows * (units of 64 bytes) * k operations a time and rank.
+
+    numbers     flat; `each` of them belong to a rank: A, then B, then C    read, C written
+    """
+    barrier(n_ranks, control)
+    n = units * unit_of(numbers)
+    a0 = rank * each
+    b0 = a0 + rows * k
+    c0 = b0 + k * n
+    for _ in range(times):
+        tile(rows, units, numbers, a0, k, 1, numbers, b0, n, numbers, c0, n, k, False)
+
+
+@_jit.program
+def triad(rank, n_ranks, a, b, c, factor, times, control):
+    """a = b + factor * c on flat arrays that no cache holds (McCalpin's STREAM): 3 numbers moved an element."""
+    start, stop = share(a.shape[0], rank, n_ranks, unit_of(a))
+    x, y, z = view(a, start, stop - start), view(b, start, stop - start), view(c, start, stop - start)
+    barrier(n_ranks, control)
+    for _ in range(times):
+        for i in range(stop - start):
+            x[i] = y[i] + factor * z[i]
+
+
+@_jit.program
+def meet(rank, n_ranks, times, control):
+    """Barriers and nothing else; with times = 0 not even those, so that only the launch is left."""
+    for _ in range(times):
+        barrier(n_ranks, control)
+
+
+@_jit.piece
+def update_parts(net, rule, work, m, spare, only_product):
+    """Phase B of one rank, cut in two: the product of every tile, or the update with whatever lies in `spare`."""
+    levels, rows = net.levels, work.rows
+    for l in range(1, levels.shape[0]):
+        I, a_row, d_row = levels[l - 1, UNITS], levels[l - 1, LD], levels[l, LD]
+        for j in range(0, levels[l, WIDTH], panel_of(rows)):
+            width = min(panel_of(rows), levels[l, WIDTH] - j)
+            step = tile_rows(width, unit_of(rows))
+            for i in range(0, I + 1, step):
+                height = min(step, I + 1 - i)
+                if only_product:
+                    a0, d0 = levels[l - 1, ACTS] + i, levels[l, DELTAS] + j
+                    gradient_tile(height, width, m, rows, a0, a_row, rows, d0, d_row, work.private, spare, False)
+                else:
+                    n, at = height * width, levels[l, PARAMS] + j * (I + 1) + i * width
+                    n_weights = (min(i + height, I) - i) * width
+                    apply_gradient(net, rule, view(work.private, spare, n), at, n, n_weights, net.keep.dtype.type(0))
+
+
+@_jit.piece
+def strip_part(part, net, rule, samples, work, first, base, m, control):
+    """One part of phase A for a strip of m samples."""
+    factor = net.keep.dtype.type(0.01)
+    if part == _GATHER:
+        gather_rows(net, samples, work, first, base, m)
+    elif part == _FORWARD:
+        forward_rows(net, work, base, m, key(0, 0))
+    elif part == _HEAD:
+        for r in range(m):
+            sample = np.int64(work.order[first + r])
+            work.losses[base + r] = head_row(net, rule, samples, work, base + r, sample, 2 * work.flipped, factor)
+    elif part == _BACKWARD:
+        backward_rows(net, work, base, m, 0, key(0, 0))
+    else:
+        learn_rows(net, rule, samples, work, first, base, m, 0, key(0, 0), factor, control)
+
+
+@_jit.program
+def step_part(rank, n_ranks, part, net, rule, samples, work, batch_size, control):
+    """One part (index in PARTS) of every whole step of an epoch, on one rank; the rate is 0, so that nothing moves."""
+    former = set_flush_to_zero(-1)
+    spare = 2 * work.flipped
+    rate = net.keep.dtype.type(0)
+    for start in range(0, samples.n - batch_size + 1, batch_size):
+        if part == _PHASE_B:
+            update_tiles(0, 1, net, rule, work, batch_size, spare, True, True, rate)
+        elif part > _PHASE_A:
+            update_parts(net, rule, work, batch_size, spare, part == _PRODUCT)
+        else:
+            for base in range(0, batch_size, STRIP):
+                m = min(STRIP, batch_size - base)
+                strip_part(part, net, rule, samples, work, start + base, base, m, control)
+    set_flush_to_zero(former)

@@ -1,0 +1,79 @@
+"""FLOOR 4: one run of `fastnn bench`: the record of a machine, a version and a date."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+
+from fastnn import _jit
+from fastnn._version import __version__
+from fastnn.bench import machine, workloads
+from fastnn.bench.machine import FULL, QUICK, Effort
+from fastnn.engine import launch
+from fastnn.engine.network import MLP
+
+LATENCY_SIZES = (784, 128, 64, 10)
+
+
+def latency_us(effort: Effort) -> dict[str, Any]:
+    """Microseconds of `predict` for one row, everything from the check of X to the label included."""
+    net = MLP(LATENCY_SIZES)
+    row = workloads.images(1)[0]
+    seconds = []
+    for _ in range(effort.predictions):
+        start = time.perf_counter()
+        net.predict(row)
+        seconds.append(time.perf_counter() - start)
+    median, slow = np.percentile(seconds[effort.predictions // 10 :], [50, 99])
+    return {"name": "-".join(map(str, LATENCY_SIZES)), "median": 1e6 * median, "percentile_99": 1e6 * slow}
+
+
+def run(
+    n_threads: int | None = None, *, quick: bool = False, say: Callable[[str], None] = lambda _: None
+) -> dict[str, Any]:
+    """Measure this machine and what training makes of it.
+
+    Parameters
+    ----------
+    n_threads : int, optional
+        The most threads; default as for a training.
+    quick : bool
+        A few seconds instead of about a minute; only to see that everything works.
+    say : callable
+        Gets a sentence before each measurement.
+
+    Returns
+    -------
+    dict
+        One line of the history, see `fastnn.bench.history`: strings, numbers, lists and dicts only.
+    """
+    effort = QUICK if quick else FULL
+    counts = machine.thread_counts(launch.most_ranks(n_threads))
+    say(f"measuring peak and bandwidth with {', '.join(map(str, counts))} threads")
+    peaks = {n: machine.peak_gflops(n, effort) for n in counts}
+    gbytes = {n: machine.bandwidth_gbytes(n, effort) for n in counts}
+    networks = []
+    for workload in workloads.WORKLOADS:
+        say(f"training {workload.name}")
+        networks.append(workloads.measure(workload, peaks, gbytes, counts, effort))
+    say("predicting single rows")
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "version": __version__,
+        "kernels": _jit.kernel_hash(),
+        "cpu": machine.cpu_name(),
+        "cores": launch.available_cores(),
+        "threads": counts[-1],
+        "quick": quick,
+        "versions": {"python": platform.python_version(), "numba": numba.__version__, "numpy": np.__version__},
+        "peak_gflops": {str(n): peaks[n] for n in counts},
+        "bandwidth_gbytes": {str(n): gbytes[n] for n in counts},
+        "networks": networks,
+        "latency_us": latency_us(effort),
+    }

@@ -24,9 +24,12 @@ from fastnn.ops import activations, heads, updates
 from fastnn.simd import target
 from fastnn.simd.microkernel import tile
 
-pytestmark = pytest.mark.skipif(not target.IS_X86, reason="the tests read x86 assembly")
+pytestmark = pytest.mark.skipif(
+    not (target.IS_X86 and target.VECTOR_BYTES >= 32 and target.HAS_FMA),
+    reason="the tests read assembly of AVX2 or AVX-512",
+)
 
-WIDEST = {64: "zmm", 32: "ymm", 16: "xmm"}[target.VECTOR_BYTES]
+WIDEST = "zmm" if target.VECTOR_BYTES == 64 else "ymm"
 # Their losses are float64, and they read float64 inputs.
 WITH_FLOAT64 = {f"fastnn.kernels.epoch.{name}" for name in ("train", "predict", "learn_step", "learn_rows")} | {
     f"fastnn.kernels.{name}" for name in ("epoch.gather_rows", "epoch.total_weight", "rows.gather")
@@ -87,7 +90,7 @@ def test_gathering_is_vectorised(compiled):
 
 
 def is_packed_product(line):
-    return (is_fma(line) and line.split()[0].endswith("ps")) or line.startswith(("mulps", "vmulps"))
+    return is_fma(line) and line.split()[0].endswith("ps")
 
 
 @program
@@ -120,9 +123,7 @@ def test_tiles_keep_their_sums_in_registers(entry, dtype):
 
 
 def is_multiplication(line):
-    if target.HAS_FMA:
-        return is_fma(line) and uses(line, WIDEST)
-    return line.startswith(("mulp", "vmulp")) and uses(line, WIDEST)
+    return is_fma(line) and uses(line, WIDEST)
 
 
 # The pieces again, inlined and with one code each: what is left is the loop of one activation, rule ...
@@ -202,4 +203,5 @@ def test_loops_are_vectorised(make, code, dtype):
         return
     loops = [loop for loop in inner_loops(lines) if any(stores_vector(x) and uses(x, WIDEST) for x in loop)]
     assert loops
-    assert not any(spills_vector(line) for loop in loops for line in loop)
+    if WIDEST == "zmm":  # 16 registers are not enough for the two polynomials of gelu's slope
+        assert not any(spills_vector(line) for loop in loops for line in loop)

@@ -15,8 +15,9 @@ from fastnn._version import __version__
 from fastnn.engine import initializers, launch, model_file
 from fastnn.engine.labels import Encoded
 from fastnn.engine.parameters import Parameters
-from fastnn.engine.samples import Scaling, as_matrix, bundle
+from fastnn.engine.samples import Scaling, as_matrix, bundle, has_idle_inputs
 from fastnn.engine.workspace import Plan
+from fastnn.kernels.bundles import STRIP
 from fastnn.ops.activations import CODES as ACTIVATIONS
 from fastnn.ops.heads import HEADS, OUTPUTS
 
@@ -154,7 +155,8 @@ class MLP:
         labels, targets = (np.empty(0, np.int32), nothing) if encoded is None else encoded[:2]
         samples = bundle(X, self._scaling(), self.dtype, labels, targets, nothing)
         n_ranks = launch.useful_ranks(2 * self.n_parameters * min(len(X), 4096))
-        plan = Plan(self, n_ranks=n_ranks)
+        skips = len(X) >= STRIP and has_idle_inputs(X, self.input_offset, STRIP)
+        plan = Plan(self, n_ranks=n_ranks, skip_zeros=skips)
         outputs = np.empty(len(X) * self.sizes[-1], self.dtype)
         losses = np.empty(0 if encoded is None else len(X), np.float64)
         rule = plan.rule(HEADS[self.output, loss] if loss is not None else 0)

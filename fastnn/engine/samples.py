@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.kernels.bundles import SOURCE_TYPES, Samples
+from fastnn.kernels.bundles import SOURCE_TYPES, STRIP, Samples
 
+# Share of inputs that must be idle in a strip for the first layer to skip them
+IDLE_SHARE = 0.1
 _CHUNK_BYTES = 16 * 2**20
 
 
@@ -80,6 +82,17 @@ def _check_finite(X: np.ndarray, name: str) -> None:
                 f"{name} must be finite, got {chunk[r, c]} at row {first + r}, column {c}; "
                 "remove or impute such samples"
             )
+
+
+def has_idle_inputs(X: np.ndarray, offset: float | np.ndarray | None, batch_size: int) -> bool:
+    """Whether a strip of samples leaves so many inputs at zero throughout that looking for them pays.
+
+    MNIST leaves a third of them in 64 samples, and looking costs about 2% of a training; judged by four strips.
+    """
+    rng = np.random.default_rng(0)
+    strips = (X[np.sort(rng.choice(len(X), min(STRIP, batch_size, len(X)), replace=False))] for _ in range(4))
+    zero = 0.0 if offset is None else offset
+    return float(np.mean([(strip == zero).all(axis=0).mean() for strip in strips])) > IDLE_SHARE
 
 
 @dataclass

@@ -19,7 +19,7 @@ from fastnn.engine.labels import Encoded, encode
 from fastnn.engine.network import MLP
 from fastnn.engine.optimizers import SGD
 from fastnn.engine.progress import Progress
-from fastnn.engine.samples import as_matrix, bundle
+from fastnn.engine.samples import as_matrix, bundle, has_idle_inputs
 from fastnn.engine.workspace import Plan
 from fastnn.kernels import gang
 from fastnn.ops.heads import HEADS, LOSSES
@@ -314,6 +314,7 @@ class _Training:
             n_samples=len(X),
             dropout=trainer._dropout_of_levels(),
             update=update,
+            skip_zeros=has_idle_inputs(X, net.input_offset, self.batch_size),
         )
         self.rule = self.plan.rule(
             HEADS[net.output, trainer.loss],

@@ -41,6 +41,8 @@ class Plan:
         One a level from the inputs to the last hidden layer; empty for none.
     update : str
         Rule of ops.updates.RULES.
+    skip_zeros : bool
+        Look for inputs that are zero throughout a strip of samples, and leave them out; the bits stay.
 
     Attributes
     ----------
@@ -58,6 +60,7 @@ class Plan:
         n_samples: int = 0,
         dropout: list[float] | None = None,
         update: str = "sgd",
+        skip_zeros: bool = False,
     ) -> None:
         self.network = network
         self.dtype = network.dtype
@@ -79,6 +82,7 @@ class Plan:
             n_ranks,
             gradients=flat.size if batch_size and batch_size > self.block else 0,
             n_samples=n_samples,
+            skip_zeros=skip_zeros,
         )
 
     def _row_distance(self, units: int) -> int:
@@ -113,13 +117,17 @@ class Plan:
                 end += matrix
         return table, end
 
-    def _work(self, levels: np.ndarray, n_rows: int, n_ranks: int, gradients: int, n_samples: int) -> Work:
+    def _work(
+        self, levels: np.ndarray, n_rows: int, n_ranks: int, gradients: int, n_samples: int, skip_zeros: bool
+    ) -> Work:
         lanes = panels.unit(self.dtype)
         widest = int(levels[1:, bundles.WIDTH].max())
         flipped = widest * STRIP
         block_ld = self._row_distance(widest)
         tile = int(TILE_ROWS.max()) * target.PANEL_UNITS * lanes
         private = 2 * flipped + max(lanes * block_ld, tile, widest)
+        sizes = self.network.sizes
+        every = np.arange(max(max(sizes) + 1, self.block, panels.unit(self.dtype) * target.PANEL_UNITS))
         private = -(-private // 64) * 64 + 64  # ranks do not share cache lines
         return Work(
             rows=aligned_zeros(n_rows, self.dtype),
@@ -129,6 +137,9 @@ class Plan:
             block_ld=block_ld,
             gradients=aligned_zeros(gradients, self.dtype),
             losses=np.zeros(self.block, np.float64),
+            every=every,
+            alive=np.zeros(every.size * n_ranks if skip_zeros else 0, np.int64),
+            used=np.zeros(sizes[0] * n_ranks if skip_zeros else 0, self.dtype),
             order=np.arange(n_samples, dtype=np.int32),
         )
 

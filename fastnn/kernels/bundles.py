@@ -69,4 +69,7 @@ class Work(NamedTuple):
     block_ld: int  # row distance of the square block that follows them
     gradients: np.ndarray  # real, flat like params: only for mini-batches of several row blocks
     losses: np.ndarray  # float64: loss of each row of the row block, times its weight
+    every: np.ndarray  # int64: 0, 1, 2 ..., the terms of a sum that has them all
+    alive: np.ndarray  # int64, `every.shape[0]` words a rank: the inputs that are not zero throughout a strip
+    used: np.ndarray  # real, (ranks, inputs): largest |input| of this row block; empty if zeros are not worth skipping
     order: np.ndarray  # int32 (n,): the samples of the epoch in the order of their use; empty: as they come

@@ -10,7 +10,7 @@ import numpy as np
 from fastnn._jit import piece, program
 from fastnn.kernels.bundles import ACTS, LD, STRIP, UNITS
 from fastnn.kernels.gang import ABORT, BAD, LEAVE, PROGRESS, STOP, barrier, share
-from fastnn.kernels.rows import backward_rows, forward_rows, gather, head_row, output_row
+from fastnn.kernels.rows import backward_rows, find_alive, forward_rows, gather, head_row, output_row
 from fastnn.kernels.tiles import limit_norms, update_tiles
 from fastnn.ops.random import key, shuffle
 from fastnn.simd.atomics import atomic_load, atomic_store, set_flush_to_zero
@@ -18,22 +18,46 @@ from fastnn.simd.memory import view
 
 
 @piece
-def gather_rows(net, samples, work, first, base, m):
-    """acts of level 0 for the m samples that follow place `first` of the order."""
+def gather_rows(rank, net, samples, work, first, base, m):
+    """acts of level 0 for the m samples that follow place `first` of the order.
+
+    Returns the terms of the first layer's sums and their number: all inputs and the biases, or, where `used` is kept,
+    without the inputs that are zero in this and earlier strips of the row block. Sums have the same bits either way.
+    """
     ld, features = net.levels[0, LD], net.levels[0, UNITS]
+    skips = work.used.shape[0] > 0
+    used = view(work.used, rank * features, features if skips else 0)
     for r in range(m):
         sample = work.order[first + r] if work.order.shape[0] > 0 else first + r
-        gather(samples, sample, view(work.rows, net.levels[0, ACTS] + (base + r) * ld, features))
+        x = view(work.rows, net.levels[0, ACTS] + (base + r) * ld, features)
+        gather(samples, sample, x)
+        for i in range(used.shape[0]):
+            size = abs(x[i])
+            used[i] = size if size > used[i] else used[i]
+    if not skips:
+        return work.every, features + 1
+    alive = view(work.alive, rank * work.every.shape[0], features + 1)
+    return alive, find_alive(used, alive)
 
 
 @piece
-def learn_rows(net, rule, samples, work, first, base, m, mine, row_key, factor, control):
+def forget_used(rank, net, work):
+    """Begin a row block: no input has been seen."""
+    features = net.levels[0, UNITS]
+    used = view(work.used, rank * features, features if work.used.shape[0] > 0 else 0)
+    for i in range(used.shape[0]):
+        used[i] = 0
+
+
+@piece
+def learn_rows(rank, net, rule, samples, work, first, base, m, row_key, factor, control):
     """Phase A of a strip: inputs, forward, head, backward; the losses of its rows, and BAD if one is not finite.
 
     factor      1 / (total weight of the mini-batch)
     """
-    gather_rows(net, samples, work, first, base, m)
-    forward_rows(net, work, base, m, row_key)
+    mine = rank * work.private_size
+    terms, k = gather_rows(rank, net, samples, work, first, base, m)
+    forward_rows(net, work, base, m, terms, k, row_key)
     spare = mine + 2 * work.flipped
     for r in range(base, base + m):
         sample = np.int64(work.order[first + r - base])
@@ -71,8 +95,9 @@ def learn_step(rank, n_ranks, net, rule, samples, work, start, stop, block, step
         n = min(block, stop - b0)
         row_key = key(step_key, b0 - start)
         r0, r1 = share(n, rank, n_ranks, 1)
+        forget_used(rank, net, work)
         for r in range(r0, r1, STRIP):
-            learn_rows(net, rule, samples, work, b0 + r, r, min(STRIP, r1 - r), mine, row_key, factor, control)
+            learn_rows(rank, net, rule, samples, work, b0 + r, r, min(STRIP, r1 - r), row_key, factor, control)
         barrier(n_ranks, control)
         if atomic_load(control, BAD) != 0 or atomic_load(control, ABORT) != 0:
             return loss, True
@@ -167,8 +192,9 @@ def predict(rank, n_ranks, net, rule, samples, work, outputs, losses, control):
         if atomic_load(control, STOP) != 0:
             break
         m = min(STRIP, samples.n - first)
-        gather_rows(net, samples, work, first, base, m)
-        forward_rows(net, work, base, m, key(0, 0))
+        forget_used(rank, net, work)
+        terms, k = gather_rows(rank, net, samples, work, first, base, m)
+        forward_rows(net, work, base, m, terms, k, key(0, 0))
         for r in range(m):
             if losses.shape[0] > 0:
                 losses[first + r] = head_row(net, rule, samples, work, base + r, first + r, spare, one)

@@ -4,9 +4,10 @@ m, n, k   rows and columns of the result, terms of each sum
 I, O      inputs and outputs of a layer; its panels have I + 1 rows, the last one the biases (see panels.py)
 A, D      activations and deltas, one row a sample; T: deltas transposed, one row a unit, one column a sample
 
-Every sum is cut into groups of terms whose borders depend on the shapes alone (SUM_GROUP inputs, or the width of
-a panel); a group is one chain of fma in index order, and groups are added in order. So the bits depend neither
-on the tile, nor on which rank computes which rows, nor on the CPU's vectors.
+Every sum is one chain of fma in index order, however the work is cut (see simd.microkernel). So the bits depend
+neither on the tile, nor on which rank computes which rows, nor on the CPU's vectors.
+
+terms     int64, indices in ascending order: those of the terms that a sum has
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from fastnn.simd.memory import unit_of
 from fastnn.simd.microkernel import tile
 
 # 128 rows of a panel are 32 KiB: they stay in L1 while the rows of A pass by
-SUM_GROUP = 128
+ROWS_IN_L1 = 128
 _TILE_UNITS = target.TILE_UNITS
 # an array, not a tuple: Numba writes a tuple to the stack before it indexes it
 TILE_ROWS = np.array([target.TILE_ROWS.get(u, 0) for u in range(target.TILE_UNITS + 1)])
@@ -38,8 +39,8 @@ def tile_rows(width, lanes):
 
 
 @piece
-def multiply(m, n, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, k, accumulate):
-    """C[m, n] (+)= A[m, k] @ B[k, n], n whole units; strides and contract as in simd.microkernel."""
+def multiply(m, n, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, terms, t0, k, accumulate):
+    """C[m, n] (+)= A[m, terms] @ B[terms, n], n whole units; strides and contract as in simd.microkernel."""
     lanes = unit_of(c)
     step = _TILE_UNITS * lanes
     for j in range(0, n, step):
@@ -48,41 +49,46 @@ def multiply(m, n, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, k, accumulat
         tiles = (m + TILE_ROWS[units] - 1) // TILE_ROWS[units]
         rows = (m + tiles - 1) // max(tiles, 1)
         for i in range(0, m, rows):
-            tile(min(rows, m - i), units, a, a0 + i * a_row, a_row, a_col,
-                 b, b0 + j, b_row, c, c0 + i * c_row + j, c_row, k, accumulate)  # fmt: skip
+            tile(
+                min(rows, m - i), units, a, a0 + i * a_row, a_row, a_col, b, b0 + j, b_row,
+                c, c0 + i * c_row + j, c_row, terms, t0, k, accumulate,
+            )  # fmt: skip
 
 
 @piece
-def forward_panel(m, I, width, A, a0, a_row, W, w0, Z, z0, z_row):
-    """Z[m, width] = A[m, I + 1] @ W[I + 1, width] for one panel; A's column I holds ones.
+def forward_panel(m, width, A, a0, a_row, W, w0, Z, z0, z_row, terms, k):
+    """Z[m, width] = A[m, terms] @ W[terms, width] for one panel; A has ones in the column of the biases.
 
     A, a0, a_row    activations, where the first row begins, distance of rows          read
     W, w0           the panel                                                          read
     Z, z0, z_row    pre-activations, at the panel's first column                       written
+    terms, k        inputs that are not zero in all m rows, and the biases             read
     """
-    for k0 in range(0, I + 1, SUM_GROUP):
-        k = min(SUM_GROUP, I + 1 - k0)
-        multiply(m, width, A, a0 + k0, a_row, 1, W, w0 + k0 * width, width, Z, z0, z_row, k, k0 > 0)
+    for t0 in range(0, k, ROWS_IN_L1):
+        n = min(ROWS_IN_L1, k - t0)
+        multiply(m, width, A, a0, a_row, 1, W, w0, width, Z, z0, z_row, terms, t0, n, t0 > 0)
 
 
 @piece
-def backward_layer(n, I, O, W, w0, T, t0, t_row, out, out0):
+def backward_layer(n, I, O, W, w0, T, t0, t_row, out, out0, terms):
     """out[I, n] = W[I, O] @ T[O, n]: deltas times transposed weights, without transposing weights.
 
     n               samples, whole units; rows of T and `out` are t_row apart
     W, w0           the panels of the layer                                            read
     T, t0           its deltas, transposed                                             read
     out, out0       what comes through to the layer's inputs, transposed               written
+    terms           0, 1, 2 ...                                                        read
     """
     lanes, panel = unit_of(W), panel_of(W)
     for j in range(0, O, panel):
         k = min(panel, O - j)
         width = (k + lanes - 1) // lanes * lanes
-        multiply(I, n, W, w0 + j * (I + 1), width, 1, T, t0 + j * t_row, t_row, out, out0, t_row, k, j > 0)
+        w, t = w0 + j * (I + 1), t0 + j * t_row
+        multiply(I, n, W, w, width, 1, T, t, t_row, out, out0, t_row, terms, 0, k, j > 0)
 
 
 @piece
-def gradient_tile(rows, width, m, A, a0, a_row, D, d0, d_row, G, g0, accumulate):
+def gradient_tile(rows, width, m, A, a0, a_row, D, d0, d_row, G, g0, terms, accumulate):
     """G[rows, width] (+)= A[m, rows]^T @ D[m, width] over the m samples of a row block; G's rows lie together.
 
     rows is at most tile_rows: `multiply`, which would divide them up, took as long as a tile of 10 samples.
@@ -90,19 +96,5 @@ def gradient_tile(rows, width, m, A, a0, a_row, D, d0, d_row, G, g0, accumulate)
     lanes = unit_of(G)
     step = _TILE_UNITS * lanes
     for j in range(0, width, step):
-        tile(
-            rows,
-            min(step, width - j) // lanes,
-            A,
-            a0,
-            1,
-            a_row,
-            D,
-            d0 + j,
-            d_row,
-            G,
-            g0 + j,
-            width,
-            m,
-            accumulate,
-        )
+        units = min(step, width - j) // lanes
+        tile(rows, units, A, a0, 1, a_row, D, d0 + j, d_row, G, g0 + j, width, terms, 0, m, accumulate)

@@ -55,6 +55,18 @@ def gather(samples, sample, out):
 
 
 @piece
+def find_alive(used, alive):
+    """Write the indices of inputs with used > 0, (inputs,), and then that of the biases; returns their number."""
+    n = used.shape[0]
+    k = 0
+    for i in range(n):
+        alive[k] = i
+        k += used[i] > _zero(used[i])
+    alive[k] = n
+    return k + 1
+
+
+@piece
 def drop_units(row, threshold, scale, row_key):
     """Inverted dropout (Srivastava et al. 2014): each number is zeroed or scaled, by a hash of its place."""
     for i in range(row.shape[0]):
@@ -81,9 +93,10 @@ def activate_rows(net, work, l, base, m, row_key):
 
 
 @piece
-def forward_rows(net, work, base, m, row_key):
+def forward_rows(net, work, base, m, terms, k, row_key):
     """held and acts of all levels (at the last one held alone, the logits) from acts of level 0.
 
+    terms, k    the inputs of the network that are not zero in all m rows, as `find_alive` gives them
     row_key     identifies (seed, epoch, step, row block): what dropout draws from
     """
     levels, rows = net.levels, work.rows
@@ -95,8 +108,11 @@ def forward_rows(net, work, base, m, row_key):
         width, z_row = levels[l, WIDTH], levels[l, LD]
         a0, z0 = levels[l - 1, ACTS] + base * a_row, levels[l, HELD] + base * z_row
         for j in range(0, width, panel):
-            w0 = levels[l, PARAMS] + j * (I + 1)
-            forward_panel(m, I, min(panel, width - j), rows, a0, a_row, net.params, w0, rows, z0 + j, z_row)
+            w0, w = levels[l, PARAMS] + j * (I + 1), min(panel, width - j)
+            if l == 1:
+                forward_panel(m, w, rows, a0, a_row, net.params, w0, rows, z0 + j, z_row, terms, k)
+            else:
+                forward_panel(m, w, rows, a0, a_row, net.params, w0, rows, z0 + j, z_row, work.every, I + 1)
 
 
 @piece
@@ -204,7 +220,7 @@ def backward_rows(net, work, base, m, mine, row_key):
     for l in range(last, 1, -1):
         backward_layer(
             n, levels[l - 1, UNITS], levels[l, UNITS], net.params, levels[l, PARAMS], work.private, here, STRIP,
-            work.private, below,
+            work.private, below, work.every,
         )  # fmt: skip
         finish_deltas(net, work, l - 1, base, m, below, block, row_key)
         here, below = below, here

@@ -29,6 +29,19 @@ def apply_gradient(net, rule, g, at, n, n_weights, rate):
     update(rule.update, w, g, v, rate, rule.momentum)
 
 
+@op
+def any_used(work, I, start, stop):
+    """Whether any sample of the row block has an input other than zero in columns start .. stop; biases always."""
+    used = work.used
+    if used.shape[0] == 0 or start >= stop or stop == I:
+        return True
+    for first in range(0, used.shape[0], I):
+        for i in range(first + start, first + stop):
+            if used[i] > _zero(used[i]):
+                return True
+    return False
+
+
 @piece
 def update_panel(net, rule, work, l, j, start, stop, m, spare, first, last, rate):
     """Rows start .. stop of the panel of layer l that begins at column j: gradient over m samples, and update.
@@ -47,11 +60,16 @@ def update_panel(net, rule, work, l, j, start, stop, m, spare, first, last, rate
         at, n = p0 + i * width, height * width
         n_weights = (min(i + height, I) - i) * width
         a0 = levels[l - 1, ACTS] + i
+        n_terms = m if l > 1 or any_used(work, I, i, min(i + height, I)) else 0
         if first and last:
-            gradient_tile(height, width, m, rows, a0, a_row, rows, d0, d_row, work.private, spare, False)
+            gradient_tile(
+                height, width, n_terms, rows, a0, a_row, rows, d0, d_row, work.private, spare, work.every, False
+            )
             apply_gradient(net, rule, view(work.private, spare, n), at, n, n_weights, rate)
         else:
-            gradient_tile(height, width, m, rows, a0, a_row, rows, d0, d_row, work.gradients, at, not first)
+            gradient_tile(
+                height, width, n_terms, rows, a0, a_row, rows, d0, d_row, work.gradients, at, work.every, not first
+            )
             if last:
                 apply_gradient(net, rule, view(work.gradients, at, n), at, n, n_weights, rate)
 

@@ -13,7 +13,7 @@ from fastnn.kernels.bundles import ACTS, DELTAS, LD, PARAMS, UNITS, WIDTH
 from fastnn.kernels.gang import share
 from fastnn.kernels.matmul import gradient_tile, panel_of, tile_rows
 from fastnn.ops.updates import add_penalties, update
-from fastnn.simd.memory import unit_of, view
+from fastnn.simd.memory import prefetch, unit_of, view
 from fastnn.simd.scalar import constant
 
 _zero, _one = constant(0.0), constant(1.0)
@@ -60,6 +60,10 @@ def update_panel(net, rule, work, l, j, start, stop, m, spare, first, last, rate
         at, n = p0 + i * width, height * width
         n_weights = (min(i + height, I) - i) * width
         a0 = levels[l - 1, ACTS] + i
+        for line in range(at, at + n, unit_of(rows)):
+            prefetch(net.params, line)
+            if net.slots.shape[0] > 0:
+                prefetch(net.slots, line)
         n_terms = m if l > 1 or any_used(work, I, i, min(i + height, I)) else 0
         if first and last:
             gradient_tile(

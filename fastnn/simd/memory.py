@@ -65,6 +65,22 @@ def view_at(dtype):
     return at
 
 
+@intrinsic
+def prefetch(typingctx, a, i):
+    """Ask for the cache line of a[i], which will be read and written soon."""
+
+    def codegen(context, builder, signature, args):
+        byte_ptr, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
+        data = context.make_array(a)(context, builder, args[0]).data
+        pointer = builder.bitcast(builder.gep(data, [args[1]]), byte_ptr)
+        fnty = ir.FunctionType(ir.VoidType(), [byte_ptr, i32, i32, i32])
+        fn = cgutils.get_or_insert_function(builder.module, fnty, "llvm.prefetch.p0")
+        builder.call(fn, [pointer, i32(1), i32(3), i32(1)])
+        return context.get_dummy_value()
+
+    return types.void(a, types.int64), codegen
+
+
 def transpose_reference(source, s0, s_row, out, o0, o_row):
     """Do what `transpose_block` does, in plain NumPy."""
     n = target.UNIT_BYTES // source.itemsize

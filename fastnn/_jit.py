@@ -29,7 +29,8 @@ from fastnn._version import __version__
 
 # No flag that reorders or contracts floating-point arithmetic, anywhere: equal bits for any number of threads,
 # any vector length. numpy's error model: a division without a branch for ZeroDivisionError can be vectorised.
-_FLAGS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+# Without NRT nothing can be allocated, and no reference is counted: views have no owner, and Python holds the arrays.
+_FLAGS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
 _SOURCES = ("_jit.py", "simd", "ops", "kernels")
 
 
@@ -94,10 +95,8 @@ class _PieceCompiler(_ProgramCompiler):
     library_class = _PieceLibrary
 
 
-# Pieces are called from compiled code only. Without NRT nothing can be allocated or counted.
-_INNER = _FLAGS | {
-    "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": _PieceCompiler,
-}  # fmt: skip
+# Pieces are called from compiled code only
+_INNER = _FLAGS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": _PieceCompiler}
 
 
 def _compile_once(**flags):

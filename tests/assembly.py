@@ -68,8 +68,11 @@ def stores_vector(line: str) -> bool:
     return re.match(r"v?mov(ap|up|dq|nt)\w* %[xyz]mm\d+, [^%]*\(", line) is not None
 
 
-def spills_vector(line: str) -> bool:
-    return stores_vector(line) and re.search(r"\(%r[sb]p\)$", line) is not None
+def spills(lines: list[str]) -> list[str]:
+    """Stores of vectors to the stack; rbp points there only in functions that set it from rsp."""
+    framed = any(re.match(r"movq\s+%rsp, %rbp", line) for line in lines)
+    stack = r"\(%r[sb]p\)$" if framed else r"\(%rsp\)$"
+    return [line for line in lines if stores_vector(line) and re.search(stack, line)]
 
 
 def changes_precision(line: str) -> bool:

@@ -10,28 +10,30 @@ from compare import assert_close
 from programs import program
 
 from fastnn.kernels import panels
-from fastnn.kernels.matmul import SUM_GROUP, TILE_ROWS, backward_layer, forward_panel, gradient_tile, panel_of
+from fastnn.kernels.matmul import ROWS_IN_L1, TILE_ROWS, backward_layer, forward_panel, gradient_tile, panel_of
 from fastnn.simd import target
 
+EVERY = np.arange(1000)
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 MARK = 77.0
 
 
 @program
-def forward(m, I, O_padded, A, a0, a_row, W, Z, z0, z_row):
+def forward(m, I, O_padded, A, a0, a_row, W, Z, z0, z_row, terms):
     panel = panel_of(W)
     for j in range(0, O_padded, panel):
-        forward_panel(m, I, min(panel, O_padded - j), A, a0, a_row, W, j * (I + 1), Z, z0 + j, z_row)
+        k = terms.shape[0]
+        forward_panel(m, min(panel, O_padded - j), A, a0, a_row, W, j * (I + 1), Z, z0 + j, z_row, terms, k)
 
 
 @program
-def backward(n, I, O, W, w0, T, t0, t_row, out, out0):
-    backward_layer(n, I, O, W, w0, T, t0, t_row, out, out0)
+def backward(n, I, O, W, w0, T, t0, t_row, out, out0, terms):
+    backward_layer(n, I, O, W, w0, T, t0, t_row, out, out0, terms)
 
 
 @program
-def gradient(rows, width, m, A, a0, a_row, D, d0, d_row, G, g0, accumulate):
-    gradient_tile(rows, width, m, A, a0, a_row, D, d0, d_row, G, g0, accumulate)
+def gradient(rows, width, m, A, a0, a_row, D, d0, d_row, G, g0, terms, accumulate):
+    gradient_tile(rows, width, m, A, a0, a_row, D, d0, d_row, G, g0, terms, accumulate)
 
 
 def widths(dtype):
@@ -54,15 +56,16 @@ def case(m, I, O, dtype, seed=0):
     return A, W, b, flat
 
 
-def run_forward(A, flat, I, O, dtype, rows=None):
-    """Z with a marked border; `rows` cuts the work into calls of their own."""
+def run_forward(A, flat, I, O, dtype, rows=None, terms=None):
+    """Z with a marked border; `rows` cuts the work into calls of their own, `terms` leaves inputs out."""
+    terms = np.arange(I + 1) if terms is None else terms
     m = len(A)
     width = panels.padded(O, dtype)
     Z = np.full((m + 1, width + 3), MARK, dtype)
     for start, stop in rows or [(0, m)]:
         forward(
             stop - start, I, width, A.ravel(), start * A.shape[1], A.shape[1],
-            flat, Z.reshape(-1), start * Z.shape[1], Z.shape[1],
+            flat, Z.reshape(-1), start * Z.shape[1], Z.shape[1], terms,
         )  # fmt: skip
     assert (Z[m:] == MARK).all()
     assert (Z[:, width:] == MARK).all()
@@ -85,8 +88,8 @@ def test_forward_at_every_width(m, dtype):
 
 
 @DTYPES
-@pytest.mark.parametrize("I", [1, 2, *(k * SUM_GROUP + d for k in (1, 2, 3) for d in (-2, -1, 0, 1))])
-def test_forward_around_the_groups_of_a_sum(I, dtype):
+@pytest.mark.parametrize("I", [1, 2, *(k * ROWS_IN_L1 + d for k in (1, 2, 3) for d in (-2, -1, 0, 1))])
+def test_forward_around_the_cuts_of_a_sum(I, dtype):
     for m, O in [(1, 3), (8, 70), (13, 16)]:
         A, W, b, flat = case(m, I, O, dtype)
         x, W, b = wide(A[:, :I], W, b)
@@ -105,21 +108,27 @@ def test_forward_gives_the_same_bits_for_any_cut_of_the_rows(I, O, dtype):
 
 
 @DTYPES
-def test_forward_sums_groups_in_order(dtype):
-    """Group after group of SUM_GROUP terms, each a chain of its own: what the bits are promised to depend on."""
-    I, O = 3 * SUM_GROUP - 1, 20
-    A, W, b, flat = case(3, I, O, dtype)
-    whole = np.vstack([W, b])
-    expected = np.zeros((3, O), dtype)
-    for start in range(0, I + 1, SUM_GROUP):
-        part = whole[start : start + SUM_GROUP]
-        # the last row of the panel is the biases' place: a group alone is a layer of SUM_GROUP - 1 inputs
-        group = np.zeros(panels.size(SUM_GROUP - 1, O, dtype), dtype)
-        panels.pack(part[:-1], part[-1], group)
-        expected = expected + run_forward(
-            np.ascontiguousarray(A[:, start : start + SUM_GROUP]), group, SUM_GROUP - 1, O, dtype
-        )
-    np.testing.assert_array_equal(run_forward(A, flat, I, O, dtype), expected)
+def test_forward_without_the_inputs_that_are_zero_gives_the_same_bits(dtype):
+    for m, I, O in [(1, 5, 3), (8, 300, 70), (13, 128, 16)]:
+        A, _, _, flat = case(m, I, O, dtype)
+        idle = np.random.default_rng(I).random(I) < 0.6
+        A[:, :I][:, idle] = 0
+        used = np.append(np.flatnonzero(~idle), I)
+        whole = run_forward(A, flat, I, O, dtype)
+        np.testing.assert_array_equal(run_forward(A, flat, I, O, dtype, terms=used), whole)
+        assert (run_forward(A, flat, I, O, dtype, terms=used[1:]) != whole).any()
+
+
+@pytest.mark.skipif(not target.HAS_FMA, reason="without fma a term is rounded twice")
+def test_forward_is_one_chain_in_index_order():
+    """What the bits are promised to depend on: a sum rounded once a term, whatever cuts the work has."""
+    dtype = np.float32  # long double holds every product of two of them exactly
+    I, O = 2 * ROWS_IN_L1 + 3, 5
+    A, W, b, flat = case(2, I, O, dtype)
+    total = np.zeros((2, O), dtype)
+    for column, row in zip(A[:, : I + 1].T, np.vstack([W, b]), strict=True):
+        total = (total + np.multiply.outer(column.astype(np.longdouble), row.astype(np.longdouble))).astype(dtype)
+    np.testing.assert_array_equal(run_forward(A, flat, I, O, dtype), total)
 
 
 def run_backward(W_flat, I, O, T, dtype, samples=None):
@@ -127,7 +136,7 @@ def run_backward(W_flat, I, O, T, dtype, samples=None):
     n = T.shape[1]
     out = np.full((I + 1, n), MARK, dtype)
     for start, stop in samples or [(0, n)]:
-        backward(stop - start, I, O, W_flat, 0, T.ravel(), start, n, out.reshape(-1), start)
+        backward(stop - start, I, O, W_flat, 0, T.ravel(), start, n, out.reshape(-1), start, EVERY)
     assert (out[I:] == MARK).all()
     return out[:I]
 
@@ -177,7 +186,7 @@ def test_gradient_of_every_tile(m, dtype):
             for accumulate in (False, True):
                 G = rng.standard_normal(rows * width + 9).astype(dtype)
                 before = G.copy()
-                gradient(rows, width, m, A.ravel(), 4, 21, D.ravel(), 5, D.shape[1], G, 3, accumulate)
+                gradient(rows, width, m, A.ravel(), 4, 21, D.ravel(), 5, D.shape[1], G, 3, EVERY, accumulate)
                 tile = G[3 : 3 + rows * width].reshape(rows, width)
                 a, d, old = wide(A[:, 4 : 4 + rows], D[:, 5 : 5 + width], before[3 : 3 + rows * width])
                 expected = a.T @ d + accumulate * old.reshape(rows, width)
@@ -195,7 +204,7 @@ def test_a_gradient_does_not_depend_on_its_tile(dtype):
     D = rng.standard_normal((m, width)).astype(dtype)
     rows = int(TILE_ROWS[target.TILE_UNITS])
     whole, single = np.zeros((2, rows, width), dtype)
-    gradient(rows, width, m, A.ravel(), 0, 40, D.ravel(), 0, width, whole.reshape(-1), 0, False)
+    gradient(rows, width, m, A.ravel(), 0, 40, D.ravel(), 0, width, whole.reshape(-1), 0, EVERY, False)
     for i in range(rows):
-        gradient(1, width, m, A.ravel(), i, 40, D.ravel(), 0, width, single.reshape(-1), i * width, False)
+        gradient(1, width, m, A.ravel(), i, 40, D.ravel(), 0, width, single.reshape(-1), i * width, EVERY, False)
     np.testing.assert_array_equal(whole, single)

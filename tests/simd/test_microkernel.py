@@ -24,8 +24,8 @@ STRIDES = {
 
 
 @program
-def run_tile(mr, units, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, k, accumulate):
-    tile(mr, units, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, k, accumulate)
+def run_tile(mr, units, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, terms, t0, k, accumulate):
+    tile(mr, units, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, terms, t0, k, accumulate)
 
 
 class Case:
@@ -34,6 +34,7 @@ class Case:
     def __init__(self, dtype, mr, units, k, strides, seed=0):
         rng = np.random.default_rng([seed, mr, units, k])
         self.mr, self.units, self.k = mr, units, k
+        self.terms = np.append([10**9, -(10**9)], np.arange(k))  # the first two must not be touched
         n = self.n = units * target.UNIT_BYTES // np.dtype(dtype).itemsize
         (self.a_row, self.a_col), (b_more, c_more) = STRIDES[strides](mr, k)
         self.b_row, self.c_row = n + b_more, n + c_more
@@ -62,7 +63,7 @@ class Case:
         a, b, c = self.a.copy(), self.b.copy(), self.c.copy()
         function(
             self.mr, self.units, a, self.a0, self.a_row, self.a_col, b, self.b0, self.b_row,
-            c, self.c0, self.c_row, self.k, accumulate,
+            c, self.c0, self.c_row, self.terms, 2, len(self.terms) - 2, accumulate,
         )  # fmt: skip
         np.testing.assert_array_equal(a, self.a)
         np.testing.assert_array_equal(b, self.b)
@@ -115,8 +116,28 @@ def test_bits_do_not_depend_on_the_tile(dtype):
                 run_tile(
                     1, 1, case.a, case.a0 + i * case.a_row, case.a_row, case.a_col,
                     case.b, case.b0 + u * lanes, case.b_row,
-                    parts, case.c0 + i * case.c_row + u * lanes, case.c_row, case.k, True,
+                    parts, case.c0 + i * case.c_row + u * lanes, case.c_row, case.terms, 2, case.k, True,
                 )  # fmt: skip
+        np.testing.assert_array_equal(whole, case.C(parts))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_bits_do_not_depend_on_where_the_terms_are_divided_or_on_terms_that_are_zero(dtype):
+    for mr, units in TILES:
+        case = Case(dtype, mr, units, 130, "rows of A together", seed=4)
+        zero = np.arange(130) % 3 == 1
+        case.A[:, zero] = 0
+        places = np.add.outer(np.arange(mr) * case.a_row, np.arange(130) * case.a_col)
+        case.a[case.a0 + places] = case.A
+        whole = case.C(case.run(run_tile, False))
+
+        terms = np.flatnonzero(~zero)
+        parts = case.c.copy()
+        for start, stop in [(0, 1), (1, 40), (40, 40), (40, len(terms))]:
+            run_tile(
+                mr, units, case.a, case.a0, case.a_row, case.a_col, case.b, case.b0, case.b_row,
+                parts, case.c0, case.c_row, terms, start, stop - start, start > 0,
+            )  # fmt: skip
         np.testing.assert_array_equal(whole, case.C(parts))
 
 

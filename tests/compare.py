@@ -72,9 +72,7 @@ def assert_close(
     e = np.asarray(expected, dtype=np.float64)
     assert a.shape == e.shape, f"{what}: shape {e.shape} was expected, got {a.shape}"
     assert np.isfinite(e).all(), f"{what}: the expected values contain NaN or infinity"
-    assert np.isfinite(a).all(), (
-        f"{what}: {np.count_nonzero(~np.isfinite(a))} of {a.size} values are NaN or infinite"
-    )
+    assert np.isfinite(a).all(), f"{what}: {np.count_nonzero(~np.isfinite(a))} of {a.size} values are NaN or infinite"
     if a.size == 0:
         return
 

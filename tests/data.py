@@ -45,9 +45,7 @@ def one_hot(y: NDArray[np.int64], n_classes: int) -> Array:
     return np.eye(n_classes)[y]
 
 
-def problem(
-    output: str, n: int = 37, n_features: int = 13, n_outputs: int = 5, seed: int = 0
-) -> tuple[Array, Array]:
+def problem(output: str, n: int = 37, n_features: int = 13, n_outputs: int = 5, seed: int = 0) -> tuple[Array, Array]:
     """X and the target matrix Y (n, n_outputs) that suit an output: softmax, logistic or identity."""
     if output == "softmax":
         X, y = classification(n, n_features, n_outputs, seed)

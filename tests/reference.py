@@ -153,9 +153,7 @@ class ReferenceNet:
         self.activations = list(activations)
         self.output = output
         self.loss = loss
-        self.weights = [
-            _exact(W, shape, "weights") for W, shape in zip(weights, pairwise(sizes), strict=True)
-        ]
+        self.weights = [_exact(W, shape, "weights") for W, shape in zip(weights, pairwise(sizes), strict=True)]
         self.biases = [_exact(b, (width,), "biases") for b, width in zip(biases, sizes[1:], strict=True)]
         self.l1 = l1
         self.l2 = l2
@@ -165,9 +163,7 @@ class ReferenceNet:
         """All weights, then all biases: the arrays themselves, for `sgd_step`."""
         return [*self.weights, *self.biases]
 
-    def forward(
-        self, X: ArrayLike, masks: Sequence[Any] | None = None, input_mask: ArrayLike | None = None
-    ) -> Array:
+    def forward(self, X: ArrayLike, masks: Sequence[Any] | None = None, input_mask: ArrayLike | None = None) -> Array:
         """Outputs (n, n_outputs) for inputs X (n, n_inputs); the masks are those of `loss_and_gradients`."""
         _, zs = self._propagate(X, masks, input_mask)
         return OUTPUTS[self.output](zs[-1])
@@ -226,9 +222,7 @@ class ReferenceNet:
     ) -> tuple[list[Array], list[Array]]:
         """Inputs and pre-activations of every layer."""
         if masks is not None and len(masks) != len(self.activations):
-            raise ValueError(
-                f"masks must have one entry per hidden layer, {len(self.activations)}, got {len(masks)}"
-            )
+            raise ValueError(f"masks must have one entry per hidden layer, {len(self.activations)}, got {len(masks)}")
         a = _exact(X, (len(np.asarray(X)), self.sizes[0]), "X")
         if input_mask is not None:
             a = a * _exact(input_mask, a.shape, "input_mask")

@@ -136,9 +136,7 @@ def test_evaluate_agrees_with_train(capsys):
 
 def test_csv_with_text_labels_and_features_of_any_size(capsys, folder):
     path = write_iris(folder / "iris.csv")
-    code, out, _ = run(
-        capsys, "train", path, "--label", "species", "--hidden", "16", "--epochs", "60", "--json"
-    )
+    code, out, _ = run(capsys, "train", path, "--label", "species", "--hidden", "16", "--epochs", "60", "--json")
     report = json.loads(out)
     assert code == 0
     assert report["part"] == "validation" and report["n_samples"] == 15
@@ -167,9 +165,7 @@ def test_regression(capsys, folder):
 
 def test_two_classes_with_one_logistic_output(capsys, folder):
     path = write_iris(folder / "two.csv", rows=100)
-    code, out, _ = run(
-        capsys, "train", path, "--label", "4", "--output", "logistic", "--json", "--verbose", "0"
-    )
+    code, out, _ = run(capsys, "train", path, "--label", "4", "--output", "logistic", "--json", "--verbose", "0")
     assert code == 0 and json.loads(out)["accuracy"] == 1
     assert fastnn.load("two.safetensors").sizes[-1] == 1
     code, out, _ = run(capsys, "predict", "two.safetensors", path, "--label", "4", "--proba")
@@ -281,9 +277,7 @@ def test_a_folder_that_cannot_be_written_is_noticed_before_the_data_are_loaded(c
     monkeypatch.setattr("fastnn.datasets.load", lambda *_, **__: pytest.fail("data loaded"))
     code, _, err = run(capsys, "train", "digits")
     assert code == 1
-    assert (
-        err == "fastnn: digits.safetensors cannot be written: Read-only file system; choose another --save\n"
-    )
+    assert err == "fastnn: digits.safetensors cannot be written: Read-only file system; choose another --save\n"
 
 
 def test_data_of_another_shape_is_a_sentence(capsys, folder, model):

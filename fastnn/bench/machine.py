@@ -15,7 +15,7 @@ from llvmlite import binding
 from fastnn.bench import programs
 from fastnn.engine import launch
 from fastnn.engine.parameters import aligned_zeros
-from fastnn.kernels.matmul import SUM_GROUP
+from fastnn.kernels.matmul import ROWS_IN_L1
 from fastnn.simd import target
 
 
@@ -75,12 +75,12 @@ def _seconds_a_time(gang: launch.Gang, program: Any, arguments: tuple[Any, ...],
 def peak_gflops(n_threads: int, effort: Effort = FULL) -> float:
     """Float32 operations a second that the register tile reaches on operands in L1, in 1e9; an fma counts as 2."""
     units = target.TILE_UNITS
-    rows, k, n = target.TILE_ROWS[units], SUM_GROUP, units * target.UNIT_BYTES // 4
+    rows, k, n = target.TILE_ROWS[units], ROWS_IN_L1, units * target.UNIT_BYTES // 4
     each = rows * k + k * n + rows * n
     each = -(-each // 1024) * 1024
     numbers = aligned_zeros(each * n_threads, np.float32)
     with launch.Gang(n_threads) as gang:
-        seconds = _seconds_a_time(gang, programs.multiply_add, (numbers, each, rows, units, k), effort)
+        seconds = _seconds_a_time(gang, programs.multiply_add, (numbers, each, rows, units, np.arange(k)), effort)
     return 2 * rows * n * k * n_threads / seconds / 1e9
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from fastnn.bench import programs
 from fastnn.bench.machine import FULL, Effort, barrier_and_launch_us, best_seconds
 from fastnn.bench.workloads import WORKLOADS, Workload, images, training_seconds
-from fastnn.engine.samples import Scaling, bundle
+from fastnn.engine.samples import Scaling, bundle, has_idle_inputs
 from fastnn.engine.workspace import Plan
 from fastnn.kernels.gang import CONTROL_WORDS
 from fastnn.ops.heads import HEADS
@@ -34,7 +34,14 @@ def measure(workload: Workload, effort: Effort) -> dict[str, Any]:
     """
     X, y = images(workload.n_samples(effort))
     net = workload.network()
-    plan = Plan(net, n_ranks=1, batch_size=workload.batch_size, n_samples=len(X), update="momentum")
+    plan = Plan(
+        net,
+        n_ranks=1,
+        batch_size=workload.batch_size,
+        n_samples=len(X),
+        update="momentum",
+        skip_zeros=has_idle_inputs(X, None, workload.batch_size),
+    )
     rule = plan.rule(HEADS["softmax", "cross_entropy"], workload.optimizer().momentum)
     nothing = np.empty(0, net.dtype)
     samples = bundle(X, Scaling(None, None), net.dtype, y.astype(np.int32), nothing, nothing)

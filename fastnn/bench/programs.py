@@ -9,11 +9,11 @@ import numpy as np
 
 from fastnn import _jit
 from fastnn.kernels.bundles import ACTS, DELTAS, LD, PARAMS, STRIP, UNITS, WIDTH
-from fastnn.kernels.epoch import gather_rows, learn_rows
+from fastnn.kernels.epoch import first_terms, forget_used, gather_rows, learn_rows
 from fastnn.kernels.gang import barrier, share
 from fastnn.kernels.matmul import gradient_tile, panel_of, tile_rows
 from fastnn.kernels.rows import backward_rows, forward_rows, head_row
-from fastnn.kernels.tiles import apply_gradient, update_tiles
+from fastnn.kernels.tiles import any_used, apply_gradient, update_tiles
 from fastnn.ops.random import key
 from fastnn.simd.atomics import set_flush_to_zero
 from fastnn.simd.memory import unit_of, view
@@ -27,18 +27,19 @@ _GATHER, _FORWARD, _HEAD, _BACKWARD, _PHASE_A, _PRODUCT, _UPDATE, _PHASE_B = ran
 
 
 @_jit.program
-def multiply_add(rank, n_ranks, numbers, each, rows, units, k, times, control):
+def multiply_add(rank, n_ranks, numbers, each, rows, units, terms, times, control):
     """The register tile alone, its operands in L1: 2 * rows * (units of 64 bytes) * k operations a time and rank.
 
     numbers     flat; `each` of them belong to a rank: A, then B, then C    read, C written
     """
     barrier(n_ranks, control)
+    k = terms.shape[0]
     n = units * unit_of(numbers)
     a0 = rank * each
     b0 = a0 + rows * k
     c0 = b0 + k * n
     for _ in range(times):
-        tile(rows, units, numbers, a0, k, 1, numbers, b0, n, numbers, c0, n, k, False)
+        tile(rows, units, numbers, a0, k, 1, numbers, b0, n, numbers, c0, n, terms, 0, k, False)
 
 
 @_jit.program
@@ -72,7 +73,10 @@ def update_parts(net, rule, work, m, spare, only_product):
                 height = min(step, I + 1 - i)
                 if only_product:
                     a0, d0 = levels[l - 1, ACTS] + i, levels[l, DELTAS] + j
-                    gradient_tile(height, width, m, rows, a0, a_row, rows, d0, d_row, work.private, spare, False)
+                    terms = m if l > 1 or any_used(work, I, i, min(i + height, I)) else 0
+                    gradient_tile(
+                        height, width, terms, rows, a0, a_row, rows, d0, d_row, work.private, spare, work.every, False
+                    )
                 else:
                     n, at = height * width, levels[l, PARAMS] + j * (I + 1) + i * width
                     n_weights = (min(i + height, I) - i) * width
@@ -84,9 +88,10 @@ def strip_part(part, net, rule, samples, work, first, base, m, control):
     """One part of phase A for a strip of m samples."""
     factor = net.keep.dtype.type(0.01)
     if part == _GATHER:
-        gather_rows(net, samples, work, first, base, m)
+        gather_rows(0, net, samples, work, first, base, m)
     elif part == _FORWARD:
-        forward_rows(net, work, base, m, key(0, 0))
+        terms, k = first_terms(0, net, work)
+        forward_rows(net, work, base, m, terms, k, key(0, 0))
     elif part == _HEAD:
         for r in range(m):
             sample = np.int64(work.order[first + r])
@@ -94,7 +99,7 @@ def strip_part(part, net, rule, samples, work, first, base, m, control):
     elif part == _BACKWARD:
         backward_rows(net, work, base, m, 0, key(0, 0))
     else:
-        learn_rows(net, rule, samples, work, first, base, m, 0, key(0, 0), factor, control)
+        learn_rows(0, net, rule, samples, work, first, base, m, key(0, 0), factor, control)
 
 
 @_jit.program
@@ -109,6 +114,8 @@ def step_part(rank, n_ranks, part, net, rule, samples, work, batch_size, control
         elif part > _PHASE_A:
             update_parts(net, rule, work, batch_size, spare, part == _PRODUCT)
         else:
+            if part == _GATHER or part == _PHASE_A:
+                forget_used(0, net, work)
             for base in range(0, batch_size, STRIP):
                 m = min(STRIP, batch_size - base)
                 strip_part(part, net, rule, samples, work, start + base, base, m, control)

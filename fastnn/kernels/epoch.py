@@ -19,14 +19,9 @@ from fastnn.simd.memory import view
 
 @piece
 def gather_rows(rank, net, samples, work, first, base, m):
-    """acts of level 0 for the m samples that follow place `first` of the order.
-
-    Returns the terms of the first layer's sums and their number: all inputs and the biases, or, where `used` is kept,
-    without the inputs that are zero in this and earlier strips of the row block. Sums have the same bits either way.
-    """
+    """acts of level 0 for the m samples that follow place `first` of the order; notes which inputs are used."""
     ld, features = net.levels[0, LD], net.levels[0, UNITS]
-    skips = work.used.shape[0] > 0
-    used = view(work.used, rank * features, features if skips else 0)
+    used = view(work.used, rank * features, features if work.used.shape[0] > 0 else 0)
     for r in range(m):
         sample = work.order[first + r] if work.order.shape[0] > 0 else first + r
         x = view(work.rows, net.levels[0, ACTS] + (base + r) * ld, features)
@@ -34,10 +29,19 @@ def gather_rows(rank, net, samples, work, first, base, m):
         for i in range(used.shape[0]):
             size = abs(x[i])
             used[i] = size if size > used[i] else used[i]
-    if not skips:
+
+
+@piece
+def first_terms(rank, net, work):
+    """The terms of the first layer's sums, and their number: all inputs and the biases.
+
+    Where `used` is kept, without the inputs that are zero in all samples that the rank has seen of this row block.
+    """
+    features = net.levels[0, UNITS]
+    if work.used.shape[0] == 0:
         return work.every, features + 1
     alive = view(work.alive, rank * work.every.shape[0], features + 1)
-    return alive, find_alive(used, alive)
+    return alive, find_alive(view(work.used, rank * features, features), alive)
 
 
 @piece
@@ -56,7 +60,8 @@ def learn_rows(rank, net, rule, samples, work, first, base, m, row_key, factor, 
     factor      1 / (total weight of the mini-batch)
     """
     mine = rank * work.private_size
-    terms, k = gather_rows(rank, net, samples, work, first, base, m)
+    gather_rows(rank, net, samples, work, first, base, m)
+    terms, k = first_terms(rank, net, work)
     forward_rows(net, work, base, m, terms, k, row_key)
     spare = mine + 2 * work.flipped
     for r in range(base, base + m):
@@ -193,7 +198,8 @@ def predict(rank, n_ranks, net, rule, samples, work, outputs, losses, control):
             break
         m = min(STRIP, samples.n - first)
         forget_used(rank, net, work)
-        terms, k = gather_rows(rank, net, samples, work, first, base, m)
+        gather_rows(rank, net, samples, work, first, base, m)
+        terms, k = first_terms(rank, net, work)
         forward_rows(net, work, base, m, terms, k, key(0, 0))
         for r in range(m):
             if losses.shape[0] > 0:

@@ -52,9 +52,7 @@ def test_other_columns_are_no_pixels(csv, header) -> None:
     assert data.X.dtype == np.float64 and data.image_shape is None
 
 
-@pytest.mark.parametrize(
-    ("cell", "dtype"), [("1.0", np.uint8), ("0.5", float), ("256", float), ("-1", float)]
-)
+@pytest.mark.parametrize(("cell", "dtype"), [("1.0", np.uint8), ("0.5", float), ("256", float), ("-1", float)])
 def test_pixels_are_bytes_only_if_all_of_them_are(csv, cell, dtype) -> None:
     data = load(csv(f"label,{pixels(3)}\n7,0,{cell},3\n"))
     assert data.X.dtype == dtype and data.X[0, 1] == float(cell) and data.image_shape is None

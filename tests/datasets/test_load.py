@@ -71,9 +71,7 @@ def test_damage_anywhere_is_a_data_error_or_none(tmp_path) -> None:
     np.savez_compressed(tmp_path / "t.npz", X=np.arange(12.0).reshape(4, 3), y=np.array([*"abab"]))
     (tmp_path / "t.csv").write_text('a,b,label\n1.5,2,red\n3,4,"blu,e"\n')
     (tmp_path / "t-images-idx3-ubyte").write_bytes(struct.pack(">4I", 2051, 3, 2, 4) + bytes(24))
-    (tmp_path / "u-images-idx3-ubyte.gz").write_bytes(
-        gzip.compress((tmp_path / "t-images-idx3-ubyte").read_bytes())
-    )
+    (tmp_path / "u-images-idx3-ubyte.gz").write_bytes(gzip.compress((tmp_path / "t-images-idx3-ubyte").read_bytes()))
     for path in tmp_path.iterdir():
         whole = path.read_bytes()
         load(path)

@@ -23,9 +23,7 @@ def real() -> Path:
     folder = os.environ.get("FASTNN_DATA")
     if not folder:
         pytest.fail("set FASTNN_DATA to a folder with the MNIST files (scripts/test does)")
-    found = [
-        place for place in (Path(folder, "mnist"), Path(folder)) if (place / next(iter(SHA256))).is_file()
-    ]
+    found = [place for place in (Path(folder, "mnist"), Path(folder)) if (place / next(iter(SHA256))).is_file()]
     if not found:
         pytest.fail(f"there are no MNIST files in FASTNN_DATA ({folder})")
     return found[0]
@@ -124,9 +122,7 @@ def test_the_second_mirror_follows_the_first(no_data, network, first) -> None:
 
 def test_offline_says_what_to_do(no_data, network) -> None:
     network.update(dict.fromkeys(MIRRORS, broken))
-    with pytest.raises(
-        DataError, match=r"FASTNN_DATA \(not set\).*Run once where there is a network"
-    ) as caught:
+    with pytest.raises(DataError, match=r"FASTNN_DATA \(not set\).*Run once where there is a network") as caught:
         load("mnist")
     assert all(name in str(caught.value) for name in (*SHA256, *MIRRORS, str(no_data), "no route"))
 

@@ -19,9 +19,7 @@ def npz(tmp_path):
 
 def test_keras_names_and_images(npz) -> None:
     images = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
-    data = load(
-        npz(x_train=images, y_train=np.uint8([4, 2]), x_test=images[:1], y_test=np.uint8([4]), extra=1)
-    )
+    data = load(npz(x_train=images, y_train=np.uint8([4, 2]), x_test=images[:1], y_test=np.uint8([4]), extra=1))
     assert data.X.dtype == np.uint8 and data.X.shape == (2, 12) and data.image_shape == (3, 4)
     assert data.y.dtype == np.int64 and data.y.tolist() == [4, 2]
     assert data.X_test.tolist() == [list(range(12))] and data.y_test.tolist() == [4]

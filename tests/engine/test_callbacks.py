@@ -95,13 +95,9 @@ def test_early_stopping_min_delta_and_mode():
     assert FakeTrainer([EarlyStopping(mode="max", patience=1)], [1.0, 0.6]).fit().stop_training
 
 
-@pytest.mark.parametrize(
-    "callback", [EarlyStopping("val_accuracy"), ModelCheckpoint("x", monitor="val_accuracy")]
-)
+@pytest.mark.parametrize("callback", [EarlyStopping("val_accuracy"), ModelCheckpoint("x", monitor="val_accuracy")])
 def test_an_absent_monitor_lists_the_keys_there_are(callback):
-    with pytest.raises(
-        ValueError, match="'val_accuracy' is not logged; there is epoch, train_loss, val_loss"
-    ):
+    with pytest.raises(ValueError, match="'val_accuracy' is not logged; there is epoch, train_loss, val_loss"):
         FakeTrainer([callback], [1.0]).fit()
 
 

@@ -134,9 +134,7 @@ def test_the_same_content_gives_the_same_bytes(path):
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
-@pytest.mark.parametrize(
-    "error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()], ids=repr
-)
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()], ids=repr)
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(path, monkeypatch, call, error):
     path.write_bytes(b"old")
 
@@ -185,9 +183,7 @@ def test_the_file_has_the_usual_permissions_and_a_link_stays_a_link(tmp_path):
 
 
 def test_an_unwritable_place_gets_a_sentence(tmp_path):
-    with pytest.raises(
-        ModelFileError, match=r"cannot write model file .*absent.*: No such file or directory"
-    ):
+    with pytest.raises(ModelFileError, match=r"cannot write model file .*absent.*: No such file or directory"):
         save_model(tmp_path / "absent" / "model", arrays(), meta())
     with pytest.raises(ModelFileError, match=r"cannot write model file .*: Is a directory"):
         save_model(tmp_path, arrays(), meta())

@@ -35,9 +35,7 @@ BUILT_IN = [
 ]
 
 
-def whole_training(
-    schedule: Schedule, *, n_steps: int = 7, base: float = 0.3, max_epochs: int = 6
-) -> np.ndarray:
+def whole_training(schedule: Schedule, *, n_steps: int = 7, base: float = 0.3, max_epochs: int = 6) -> np.ndarray:
     """Return the rates of a whole training, (max_epochs, n_steps)."""
     schedule.begin()
     return np.array([schedule.rates(epoch, n_steps, base, max_epochs) for epoch in range(max_epochs)])
@@ -122,9 +120,7 @@ def test_plateau_never_raises_a_rate_that_is_below_its_floor():
 
 
 def test_plateau_without_its_quantity_says_what_there_is():
-    with pytest.raises(
-        ValueError, match=r"'val_loss' is not logged; there is epoch, train_loss; give fit a val"
-    ):
+    with pytest.raises(ValueError, match=r"'val_loss' is not logged; there is epoch, train_loss; give fit a val"):
         Plateau().on_epoch_end({"epoch": 1, "train_loss": 0.5})
 
 

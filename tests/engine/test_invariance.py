@@ -11,7 +11,7 @@ from data import problem, sample_weights
 from reference import HEADS
 
 from fastnn import MLP, SGD, Trainer
-from fastnn.engine import launch
+from fastnn.engine import launch, samples
 from fastnn.engine import trainer as trainer_module
 
 THREADS = (1, 2, 3, 5, 8)
@@ -136,3 +136,32 @@ def test_different_trainings_differ():
     """Without this, equal fingerprints might mean nothing."""
     prints = [trained(1)[0], trained(1, dropout=0.2)[0], trained(1, dtype="float64")[0], trained(1, l2=1e-6)[0]]
     assert len(set(prints)) == 4
+
+
+@pytest.mark.parametrize("batch_size", [7, 130, 1000])
+def test_leaving_out_inputs_that_are_zero_changes_no_bit(batch_size, monkeypatch):
+    """Idle inputs are looked for or not, by ranks that see different rows: the weights are the same."""
+    rng = np.random.default_rng(5)
+    X = rng.integers(0, 255, (1100, 83), dtype=np.uint8) * (rng.random((1100, 83)) < np.linspace(0, 0.05, 83) ** 2)
+    y = rng.integers(0, 3, 1100)
+
+    def train(n_threads):
+        net = MLP([83, 70, 3], seed=1)
+        optimizer = SGD(0.1, momentum=0.9)
+        settings = {"batch_size": batch_size, "max_epochs": 2, "l2": 1e-3, "input_dropout": 0.1, "verbose": 0}
+        Trainer(net, optimizer=optimizer, n_threads=n_threads, **settings).fit(X, y)
+        return net.fingerprint(), net.predict_proba(X).tobytes()
+
+    assert samples.has_idle_inputs(X, None, batch_size)
+    skipping = {train(n_threads) for n_threads in (1, 2, 3, 8)}
+    monkeypatch.setattr(samples, "IDLE_SHARE", 2.0)
+    assert not samples.has_idle_inputs(X, None, batch_size)
+    assert skipping == {train(1)}
+
+
+def test_idle_inputs_are_judged_by_what_the_network_sees():
+    X = np.full((200, 4), 7.0)
+    assert not samples.has_idle_inputs(X, None, 32)
+    assert samples.has_idle_inputs(X, 7.0, 32)
+    assert samples.has_idle_inputs(X, np.array([7.0, 0, 0, 0]), 32)
+    assert not samples.has_idle_inputs(np.eye(4)[np.arange(200) % 4], None, 32)

@@ -42,6 +42,7 @@ def test_a_run_records_all_figures(record):
         assert set(net["scaling"]) == {"1", "2"}
         assert net["samples_per_second"] == net["scaling"][str(net["threads"])]
         assert net["gflops"] > 0 and net["roofline_share"] > 0
+    assert record["load_average"] is None or record["load_average"] >= 0
     assert 0 < record["latency_us"]["median"] <= record["latency_us"]["percentile_99"]
 
 

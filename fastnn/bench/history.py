@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 KEYS = (
-    "date", "version", "kernels", "cpu", "cores", "threads", "quick", "versions", "peak_gflops", "bandwidth_gbytes",
-    "networks", "latency_us",
+    "date", "version", "kernels", "cpu", "cores", "threads", "load_average", "quick", "versions", "peak_gflops",
+    "bandwidth_gbytes", "networks", "latency_us",
 )  # fmt: skip
 
 

@@ -34,6 +34,10 @@ def latency_us(effort: Effort) -> dict[str, Any]:
     return {"name": "-".join(map(str, LATENCY_SIZES)), "median": 1e6 * median, "percentile_99": 1e6 * slow}
 
 
+def _limits(n_threads: int, effort: Effort) -> tuple[float, float]:
+    return machine.peak_gflops(n_threads, effort), machine.bandwidth_gbytes(n_threads, effort)
+
+
 def run(
     n_threads: int | None = None, *, quick: bool = False, say: Callable[[str], None] = lambda _: None
 ) -> dict[str, Any]:
@@ -54,15 +58,23 @@ def run(
         One line of the history, see `fastnn.bench.history`: strings, numbers, lists and dicts only.
     """
     effort = QUICK if quick else FULL
+    load = machine.load_average()
+    if load is not None and load > 0.5:
+        say(f"other processes keep {load:.1f} cores busy, so the figures will be too low")
     counts = machine.thread_counts(launch.most_ranks(n_threads))
-    say(f"measuring peak and bandwidth with {', '.join(map(str, counts))} threads")
-    peaks = {n: machine.peak_gflops(n, effort) for n in counts}
-    gbytes = {n: machine.bandwidth_gbytes(n, effort) for n in counts}
+    say(f"measuring multiply-adds and memory with {' or '.join(map(str, counts))} threads")
+    before = [_limits(n, effort) for n in counts]
     networks = []
     for workload in workloads.WORKLOADS:
         say(f"training {workload.name}")
-        networks.append(workloads.measure(workload, peaks, gbytes, counts, effort))
+        networks.append(workloads.measure(workload, counts, effort))
     say("predicting single rows")
+    latency = latency_us(effort)
+    # twice, so that a disturbance at one end does not lower the roof
+    say("measuring multiply-adds and memory again")
+    limits = {n: np.maximum(old, _limits(n, effort)).tolist() for n, old in zip(counts, before, strict=True)}
+    for workload, net in zip(workloads.WORKLOADS, networks, strict=True):
+        net["roofline_share"] = net["samples_per_second"] / workload.ceiling(*limits[net["threads"]])
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "version": __version__,
@@ -70,10 +82,11 @@ def run(
         "cpu": machine.cpu_name(),
         "cores": launch.available_cores(),
         "threads": counts[-1],
+        "load_average": load,
         "quick": quick,
         "versions": {"python": platform.python_version(), "numba": numba.__version__, "numpy": np.__version__},
-        "peak_gflops": {str(n): peaks[n] for n in counts},
-        "bandwidth_gbytes": {str(n): gbytes[n] for n in counts},
+        "peak_gflops": {str(n): peak for n, (peak, _) in limits.items()},
+        "bandwidth_gbytes": {str(n): gbytes for n, (_, gbytes) in limits.items()},
         "networks": networks,
-        "latency_us": latency_us(effort),
+        "latency_us": latency,
     }

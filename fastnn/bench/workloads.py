@@ -96,22 +96,11 @@ def training_seconds(workload: Workload, X: np.ndarray, y: np.ndarray, n_threads
     return min(first, fit(max(3, min(1000, int(effort.training_seconds / first)))))
 
 
-def measure(
-    workload: Workload, peaks: dict[int, float], gbytes: dict[int, float], counts: list[int], effort: Effort
-) -> dict[str, Any]:
-    """Samples a second with each number of threads, and the share of the roofline with the default one.
-
-    Parameters
-    ----------
-    peaks, gbytes : dict of int to float
-        The machine's limits (1e9 operations and bytes a second) with each number of threads.
-    counts : list of int
-        Numbers of threads to measure.
-    """
+def measure(workload: Workload, counts: list[int], effort: Effort) -> dict[str, Any]:
+    """Samples a second with each of these numbers of threads, in ascending order, and with the default one."""
     X, y = images(workload.n_samples(effort))
     speeds = {n: len(X) / training_seconds(workload, X, y, n, effort) for n in counts}
-    most = counts[-1]
-    default = max(n for n in counts if n <= workload.default_threads(most))
+    default = max(n for n in counts if n <= workload.default_threads(counts[-1]))
     speed = speeds[default]
     return {
         "name": workload.name,
@@ -122,6 +111,5 @@ def measure(
         "threads": default,
         "samples_per_second": speed,
         "gflops": speed * workload.operations / 1e9,
-        "roofline_share": speed / workload.ceiling(peaks[default], gbytes[default]),
         "scaling": {str(n): speeds[n] for n in counts},
     }

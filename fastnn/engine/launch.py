@@ -6,9 +6,11 @@ shorter than waking a gang takes (about 0.1 ms) is made in the calling thread.
 
 from __future__ import annotations
 
+import atexit
 import os
 import queue
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,6 +81,19 @@ def expected_seconds(operations: float, n_ranks: int) -> float:
     return operations / (_OPERATIONS_A_SECOND * n_ranks)
 
 
+_busy: weakref.WeakSet[Gang] = weakref.WeakSet()
+
+
+@atexit.register
+def _drain() -> None:
+    """Stop gangs that still run when Python ends (started by a daemon thread), before their arrays are freed."""
+    gangs = list(_busy)
+    for each in gangs:
+        each.control[gang.STOP] = 1
+    for each in gangs:
+        each._done.wait(10)
+
+
 class Gang:
     """Threads that run programs together; made for a fit or a prediction, closed after it.
 
@@ -97,6 +112,7 @@ class Gang:
         self._done = threading.Event()
         self._lock = threading.Lock()
         self._running = 0
+        self._serial = 0
         self._error: BaseException | None = None
 
     def __enter__(self) -> Gang:
@@ -146,9 +162,10 @@ class Gang:
         self._done.clear()
         self._error = None
         self._running = self.n_ranks
-        for jobs in self._jobs:
-            jobs.put((program, arguments))
-        interrupted = self._wait(tick)
+        self._serial += 1
+        _busy.add(self)
+        interrupted = self._start_and_wait((self._serial, program, arguments), tick)
+        _busy.discard(self)
         if self._error is not None:
             raise self._error
         if interrupted is not None:
@@ -163,8 +180,15 @@ class Gang:
             self._threads.append(thread)
 
     def _work(self, rank: int, jobs: queue.SimpleQueue) -> None:
+        done = 0
         while (job := jobs.get()) is not None:
-            program, arguments = job
+            serial, program, arguments = job
+            if serial == done:
+                continue
+            done = serial
+            if rank == 0:
+                for others in self._jobs[1:]:
+                    others.put(job)
             try:
                 program(rank, self.n_ranks, *arguments, self.control)
             except BaseException as error:
@@ -177,14 +201,20 @@ class Gang:
             if last:
                 self._done.set()
 
-    def _wait(self, tick: Callable[[int], None] | None) -> BaseException | None:
-        """Wait until every rank has left; an exception meanwhile (Ctrl-C) stops them and is returned afterwards.
+    def _start_and_wait(self, job: tuple[Any, ...], tick: Callable[[int], None] | None) -> BaseException | None:
+        """Hand out a job and wait until every rank has left it; an exception meanwhile (Ctrl-C) stops them.
 
-        Never by Thread.join or is_alive: after Ctrl-C they may say that a thread is gone while its kernel runs.
+        It is returned afterwards. Only rank 0 is given the job, and passes it on where no Ctrl-C can come between;
+        if one comes just here, it is given the job twice and drops the second. The wait is never by Thread.join or
+        is_alive: after Ctrl-C they may say that a thread is gone while its kernel runs.
         """
         raised: BaseException | None = None
+        given = False
         while not self._done.is_set():
             try:
+                if not given:
+                    self._jobs[0].put(job)
+                    given = True
                 if not self._done.wait(_POLL_SECONDS) and tick is not None and raised is None:
                     tick(int(self.control[gang.PROGRESS]))
             except BaseException as error:

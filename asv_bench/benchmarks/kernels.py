@@ -37,7 +37,8 @@ class Product:
         I, O = map(int, layer.split("-"))
         self.arguments = (
             ROWS, I, O, aligned(ROWS * (I + 64), dtype), I + 64, aligned(panels.size(I, O, np.dtype(dtype)), dtype),
-            aligned(max(ROWS * (I + O), 8 * 256), dtype), O + 64, aligned(ROWS * (O + 64), dtype), np.arange(ROWS + I + O),
+            aligned(max(ROWS * (I + O), 8 * 256), dtype), O + 64, aligned(ROWS * (O + 64), dtype),
+            np.arange(ROWS + I + O),
         )  # fmt: skip
         self.program = getattr(self, f"_{orientation}")()
         self.program(*self.arguments)

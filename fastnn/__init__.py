@@ -9,7 +9,8 @@ from fastnn.engine.history import History
 from fastnn.engine.model_file import ModelFileError
 from fastnn.engine.network import MLP, load
 from fastnn.engine.optimizers import SGD
-from fastnn.engine.trainer import DivergenceError, Trainer
+from fastnn.engine.trainer import Trainer
+from fastnn.engine.training import DivergenceError
 
 __all__ = [
     "MLP",

@@ -84,6 +84,23 @@ def _check_finite(X: np.ndarray, name: str) -> None:
             )
 
 
+def as_weights(sample_weight: Any, n_samples: int, dtype: np.dtype) -> np.ndarray:
+    """Return sample weights (n_samples,) of dtype, or an empty array for None; raises for what cannot be weights."""
+    if sample_weight is None:
+        return np.empty(0, dtype)
+    weights = np.asarray(sample_weight)
+    if weights.dtype.kind not in "buif":
+        raise TypeError(f"sample_weight must hold numbers, got dtype {weights.dtype}")
+    if weights.shape != (n_samples,):
+        raise ValueError(f"sample_weight must have shape ({n_samples},), one a sample, got {weights.shape}")
+    weights = weights.astype(dtype)
+    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
+        raise ValueError(
+            f"sample_weight must be finite, not negative and not all 0, got {weights.min()} .. {weights.max()}"
+        )
+    return weights
+
+
 def has_idle_inputs(X: np.ndarray, offset: float | np.ndarray | None, batch_size: int) -> bool:
     """Whether a strip of samples leaves so many inputs at zero throughout that looking for them pays.
 

@@ -4,6 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastnn.engine.labels import Encoded
+from fastnn.engine.network import MLP
+
+
+def judged(encoded: Encoded, outputs: np.ndarray, net: MLP) -> tuple[np.ndarray, np.ndarray]:
+    """Truth and what the outputs decide, in one form: class indices (n,), or 0 and 1 or numbers (n, n_outputs)."""
+    n_outputs = net.sizes[-1]
+    one_of_several = net.output == "softmax" or (net.output == "logistic" and n_outputs > 1 and net.classes is not None)
+    if one_of_several:
+        truth = encoded.labels if encoded.labels.size else encoded.targets.reshape(-1, n_outputs).argmax(axis=1)
+        return truth, outputs.argmax(axis=1)
+    # rows of several labels may all happen to hold a single 1 and were then taken for classes; the network decides
+    truth = np.eye(n_outputs)[encoded.labels] if encoded.labels.size else encoded.targets.reshape(-1, n_outputs)
+    return truth, outputs if net.output == "identity" else (outputs >= 0.5).astype(outputs.dtype)
+
 
 def accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:
     """Share of samples that are right; with several labels a sample, of those right in every label."""

@@ -12,7 +12,7 @@ from reference import HEADS
 
 from fastnn import MLP, SGD, Trainer
 from fastnn.engine import launch, samples
-from fastnn.engine import trainer as trainer_module
+from fastnn.engine import training as training_module
 
 THREADS = (1, 2, 3, 5, 8)
 
@@ -119,7 +119,7 @@ def test_several_epochs_in_one_call_are_those_one_by_one(n_threads, monkeypatch)
     found = []
     for seconds, n_calls in ((0.0, 7), (1e9, 1)):
         calls.clear()
-        monkeypatch.setattr(trainer_module, "ENTRY_SECONDS", seconds)
+        monkeypatch.setattr(training_module, "ENTRY_SECONDS", seconds)
         found.append(trained(n_threads, max_epochs=7, schedule="exponential(0.8)", input_dropout=0.1))
         assert len(calls) == n_calls
     assert found[0] == found[1]

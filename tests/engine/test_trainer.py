@@ -17,7 +17,7 @@ from data import classification, multilabel, regression
 
 import fastnn
 from fastnn import MLP, SGD, CSVLogger, DivergenceError, EarlyStopping, LambdaCallback, ModelCheckpoint, Trainer
-from fastnn.engine import trainer as trainer_module
+from fastnn.engine import training as training_module
 
 X, y = classification(67)
 X_VAL, Y_VAL = classification(23, seed=0)
@@ -194,7 +194,7 @@ def test_divergence_names_epoch_and_step_and_keeps_the_weights_before(n_threads)
 @pytest.mark.parametrize("listens", [True, False], ids=["an epoch a call", "several epochs a call"])
 def test_weights_that_overflowed_are_not_kept(listens, monkeypatch):
     """Rates of 1e38 make infinite weights in the last step, of which no later loss could tell."""
-    monkeypatch.setattr(trainer_module, "ENTRY_SECONDS", 1e9)
+    monkeypatch.setattr(training_module, "ENTRY_SECONDS", 1e9)
     X, Y = regression(40)
     net = MLP([13, 11, 5], output="identity", seed=1)
     callbacks = [LambdaCallback()] if listens else []

@@ -1,0 +1,200 @@
+"""FLOOR 3: one training: what `Trainer.fit` runs once its arguments are checked.
+
+Python is here once an epoch (or once in several short ones); everything inside an epoch is one compiled call.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn.engine import launch, schedules, scores
+from fastnn.engine.history import History
+from fastnn.engine.labels import Encoded
+from fastnn.engine.progress import Progress
+from fastnn.engine.samples import bundle, has_idle_inputs
+from fastnn.engine.workspace import Plan
+from fastnn.kernels import gang
+from fastnn.ops.heads import HEADS
+
+if TYPE_CHECKING:
+    from fastnn.engine.trainer import Trainer
+
+# Several epochs run in one call while they are shorter than this together and nothing wants to look in between
+ENTRY_SECONDS = 0.05
+
+
+class DivergenceError(RuntimeError):
+    """The loss became NaN or infinite; the network keeps its last finite weights.
+
+    Attributes
+    ----------
+    epoch, step : int
+        Where it happened, both counted from 1.
+    """
+
+    def __init__(self, message: str, epoch: int, step: int) -> None:
+        super().__init__(message)
+        self.epoch = epoch
+        self.step = step
+
+
+class Training:
+    """One call of `Trainer.fit`: its plan, its gang and its loop over epochs."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        X: np.ndarray,
+        encoded: Encoded,
+        weights: np.ndarray,
+        validation: tuple[np.ndarray, Encoded] | None,
+    ) -> None:
+        self.trainer = trainer
+        self.net = net = trainer.net
+        self.X = X  # the kernels have only its address
+        self.validation = validation
+        self.batch_size = min(trainer.batch_size, len(X))
+        self.n_steps = -(-len(X) // self.batch_size)
+        self.total_weight = float(weights.sum(dtype=np.float64)) if weights.size else float(len(X))
+        # DESIGN's count: 6 a weight and sample, less the deltas that the first layer does not need
+        first, *_ = (i * o for i, o in zip(net.sizes, net.sizes[1:], strict=False))
+        self.operations = (6 * net.n_parameters - 2 * first) * self.batch_size
+        self.n_ranks = launch.useful_ranks(self.operations, trainer.n_threads)
+        optimizer = trainer.optimizer
+        update = "sgd" if optimizer.momentum == 0 else "nesterov" if optimizer.nesterov else "momentum"
+        self.plan = Plan(
+            net,
+            n_ranks=self.n_ranks,
+            batch_size=self.batch_size,
+            n_samples=len(X),
+            dropout=trainer.dropout_of_levels(),
+            update=update,
+            skip_zeros=has_idle_inputs(X, net.input_offset, self.batch_size),
+        )
+        self.rule = self.plan.rule(
+            HEADS[net.output, trainer.loss],
+            optimizer.momentum,
+            trainer.l1,
+            trainer.l2,
+            trainer.max_norm or 0.0,
+        )
+        self.samples = bundle(X, net._scaling(), net.dtype, encoded.labels, encoded.targets, weights)
+        self.schedule = schedules.make(trainer.schedule)
+        self.seconds_an_epoch = launch.expected_seconds(self.operations * self.n_steps, self.n_ranks)
+
+    def run(self) -> None:
+        trainer, callbacks = self.trainer, self.trainer.callbacks
+        trainer.history = history = History()
+        trainer.stop_training = False
+        self.schedule.begin()
+        progress = Progress(trainer.verbose, trainer.max_epochs, len(self.X))
+        try:
+            for callback in callbacks:
+                callback.set_trainer(trainer)
+                callback.on_train_begin()
+            with launch.Gang(self.n_ranks) as self.gang:
+                epoch = 0
+                while epoch < trainer.max_epochs and not trainer.stop_training:
+                    epoch = self._entry(epoch, progress)
+            if not history.stop_reason:
+                history.stop_reason = "stopped" if trainer.stop_training else "max_epochs"
+        except KeyboardInterrupt:
+            history.stop_reason = "interrupted"
+            raise
+        except DivergenceError:
+            history.stop_reason = "diverged"
+            raise
+        finally:
+            progress.close()
+            for callback in callbacks:
+                callback.on_train_end()
+
+    def _epochs_of_entry(self, epoch: int) -> int:
+        """How many epochs the next call runs: one if anything wants to look at its end."""
+        listens = type(self.schedule).on_epoch_end is not schedules.Schedule.on_epoch_end
+        if self.trainer.callbacks or self.validation is not None or listens:
+            return 1
+        return min(self.trainer.max_epochs - epoch, max(1, int(ENTRY_SECONDS / self.seconds_an_epoch)))
+
+    def _rates(self, epoch: int) -> np.ndarray:
+        """Learning rates of the steps of an epoch; a user's own schedule is checked."""
+        trainer = self.trainer
+        rates = self.schedule.rates(epoch, self.n_steps, trainer.optimizer.learning_rate, trainer.max_epochs)
+        rates = np.asarray(rates, np.float64)
+        if rates.shape != (self.n_steps,) or not np.isfinite(rates).all() or (rates < 0).any():
+            raise ValueError(
+                f"schedule.rates must return {self.n_steps} finite rates of at least 0 for epoch {epoch}, got {rates}"
+            )
+        return rates
+
+    def _entry(self, epoch: int, progress: Progress) -> int:
+        """Run the next epochs; returns the number of epochs done."""
+        trainer = self.trainer
+        n_epochs = self._epochs_of_entry(epoch)
+        for callback in trainer.callbacks:
+            callback.on_epoch_begin(epoch)
+        rates = np.concatenate([self._rates(e) for e in range(epoch, epoch + n_epochs)])
+        losses = np.zeros(n_epochs)
+        before = self.net._parameters.flat.copy()
+        arguments = self._arguments((epoch, epoch + n_epochs), rates, losses)
+        self.gang.prepare(launch.TRAIN, arguments)  # compiles, if it must, before the clock runs
+
+        def tick(steps: int) -> None:
+            done, part = divmod(steps, self.n_steps)
+            progress.on_step(min(epoch + done, epoch + n_epochs - 1) + 1, part / self.n_steps)
+
+        start = time.perf_counter()
+        self.gang.run(launch.TRAIN, arguments, expected_seconds=self.seconds_an_epoch * n_epochs, tick=tick)
+        seconds = (time.perf_counter() - start) / n_epochs
+        self.seconds_an_epoch = max(seconds, 1e-9)
+        # the last update may overflow too, and no later loss would tell
+        if self.gang.control[gang.BAD] or not np.isfinite(self.net._parameters.flat).all():
+            self._report_divergence(epoch, rates, before)
+        for e in range(n_epochs):
+            logs = {"epoch": epoch + e + 1, "train_loss": float(losses[e]) / self.total_weight}
+            logs |= self._validate()
+            logs["learning_rate"] = float(rates[(e + 1) * self.n_steps - 1])
+            logs |= {"seconds": seconds, "samples_per_second": len(self.X) / seconds}
+            trainer.history.append(logs)
+            self.schedule.on_epoch_end(logs)
+            progress.on_epoch_end(logs)
+            for callback in trainer.callbacks:
+                callback.on_epoch_end(epoch + e, logs)
+        return epoch + n_epochs
+
+    def _arguments(self, epochs: tuple[int, int], rates: np.ndarray, losses: np.ndarray) -> tuple[Any, ...]:
+        """Of the program kernels.epoch.train, after the ranks and before control."""
+        plan, trainer = self.plan, self.trainer
+        order = (self.batch_size, plan.block, bool(trainer.shuffle), trainer.seed)
+        return plan.net, self.rule, self.samples, plan.work, epochs, *order, rates, losses
+
+    def _validate(self) -> dict[str, float]:
+        if self.validation is None:
+            return {}
+        X, encoded = self.validation
+        outputs, losses = self.net.outputs(X, encoded, self.trainer.loss)
+        logs = {"val_loss": float(losses.mean())}
+        if self.net.output != "identity":
+            logs["val_accuracy"] = scores.accuracy(*scores.judged(encoded, outputs, self.net))
+        return logs
+
+    def _report_divergence(self, epoch: int, rates: np.ndarray, before: np.ndarray) -> None:
+        """Raise DivergenceError, with the weights of the last step if they are finite, else those before this entry."""
+        params = self.net._parameters.flat
+        kept = "before that step"
+        if not np.isfinite(params).all():
+            params[:] = before
+            kept = f"at the beginning of epoch {epoch + 1}"
+        what = "the loss" if self.gang.control[gang.BAD] else "a weight"
+        at = min(int(self.gang.control[gang.PROGRESS]), len(rates) - 1)
+        done, step = divmod(at, self.n_steps)
+        rate = float(rates[at])
+        raise DivergenceError(
+            f"{what} became NaN or infinite in epoch {epoch + done + 1}, step {step + 1}, at learning rate {rate:g}; "
+            f"the weights are those {kept}. Try learning_rate={min(rate / 10, 0.05):g}",
+            epoch + done + 1,
+            step + 1,
+        )

@@ -12,12 +12,11 @@ import numpy as np
 
 from fastnn import _checks
 from fastnn._version import __version__
-from fastnn.engine import initializers, launch, model_file
+from fastnn.engine import initializers, model_file
 from fastnn.engine.labels import Encoded
 from fastnn.engine.parameters import Parameters
-from fastnn.engine.samples import Scaling, as_matrix, bundle, has_idle_inputs
-from fastnn.engine.workspace import Plan
-from fastnn.kernels.bundles import STRIP
+from fastnn.engine.predictor import Predictor
+from fastnn.engine.samples import Scaling, as_matrix, checked_scaling
 from fastnn.ops.activations import CODES as ACTIVATIONS
 from fastnn.ops.heads import HEADS, OUTPUTS
 
@@ -81,12 +80,14 @@ class MLP:
             raise ValueError("output 'softmax' needs at least 2 outputs, got 1; for two classes use 'logistic'")
         self.dtype = _checked_dtype(dtype)
         self.seed = _checks.integer("seed", seed, 0)
-        self.input_scale = _checked_scaling("input_scale", input_scale, self.sizes[0])
-        self.input_offset = _checked_scaling("input_offset", input_offset, self.sizes[0])
+        self.scaling = Scaling(None, None)
+        self.input_scale = input_scale
+        self.input_offset = input_offset
         self.classes: np.ndarray | None = None
         self._parameters = Parameters(self.sizes, self.dtype)
         rng = np.random.default_rng(self.seed)
         self._parameters.set(*initializers.make_weights(init, self.sizes, rng, self.dtype))
+        self._predictor = Predictor(self)
 
     def __repr__(self) -> str:
         names = set(self.activations)
@@ -96,7 +97,7 @@ class MLP:
     @property
     def n_parameters(self) -> int:
         """Number of weights and biases."""
-        return sum((i + 1) * o for i, o in self._parameters.shapes)
+        return self._parameters.count
 
     @property
     def weights(self) -> list[np.ndarray]:
@@ -151,24 +152,8 @@ class MLP:
     def outputs(self, X: Any, encoded: Encoded | None = None, loss: str | None = None) -> Any:
         """Raw outputs (n_samples, n_outputs); with encoded targets and a loss also the losses (n_samples,)."""
         X = as_matrix(X, self.sizes[0])
-        nothing = np.empty(0, self.dtype)
-        labels, targets = (np.empty(0, np.int32), nothing) if encoded is None else encoded[:2]
-        samples = bundle(X, self._scaling(), self.dtype, labels, targets, nothing)
-        n_ranks = launch.useful_ranks(2 * self.n_parameters * min(len(X), 4096))
-        skips = len(X) >= STRIP and has_idle_inputs(X, self.input_offset, STRIP)
-        plan = Plan(self, n_ranks=n_ranks, skip_zeros=skips)
-        outputs = np.empty(len(X) * self.sizes[-1], self.dtype)
-        losses = np.empty(0 if encoded is None else len(X), np.float64)
-        rule = plan.rule(HEADS[self.output, loss] if loss is not None else 0)
-        with launch.Gang(n_ranks) as gang:
-            seconds = launch.expected_seconds(2 * self.n_parameters * len(X), n_ranks)
-            gang.run(
-                launch.PREDICT,
-                (plan.net, rule, samples, plan.work, outputs, losses),
-                expected_seconds=seconds,
-            )
-        matrix = outputs.reshape(len(X), -1)
-        return matrix if encoded is None else (matrix, losses)
+        outputs, losses = self._predictor.run(X, encoded, HEADS[self.output, loss] if loss is not None else 0)
+        return outputs if encoded is None else (outputs, losses)
 
     def decide(self, outputs: np.ndarray) -> np.ndarray:
         """What `predict` returns for these outputs (n_samples, n_outputs)."""
@@ -182,8 +167,30 @@ class MLP:
         best = outputs.argmax(axis=1)
         return best if self.classes is None else self.classes[best]
 
-    def _scaling(self) -> Scaling:
-        return Scaling(self.input_scale, self.input_offset)
+    @property
+    def input_scale(self) -> float | np.ndarray | None:
+        """What inputs are multiplied by; see the parameter."""
+        return self.scaling.scale
+
+    @input_scale.setter
+    def input_scale(self, value: Any) -> None:
+        self.scaling = Scaling(checked_scaling("input_scale", value, self.sizes[0]), self.input_offset)
+
+    @property
+    def input_offset(self) -> float | np.ndarray | None:
+        """What is subtracted from inputs first; see the parameter."""
+        return self.scaling.offset
+
+    @input_offset.setter
+    def input_offset(self, value: Any) -> None:
+        self.scaling = Scaling(self.input_scale, checked_scaling("input_offset", value, self.sizes[0]))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "_predictor"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._predictor = Predictor(self)
 
     def _choices(self) -> dict[str, Any]:
         """Everything but the parameters, as a model file keeps it."""
@@ -272,14 +279,3 @@ def _checked_dtype(dtype: Any) -> np.dtype:
     except TypeError:
         name = str(dtype)
     return np.dtype(_checks.choice("dtype", name, ("float32", "float64")))
-
-
-def _checked_scaling(name: str, value: Any, n_features: int) -> float | np.ndarray | None:
-    if value is None or np.isscalar(value):
-        return value if value is None else _checks.number(name, value)
-    array = np.array(value, np.float64)
-    if array.shape != (n_features,):
-        raise ValueError(f"{name} must be a number or {n_features} numbers, one a feature, got shape {array.shape}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite, got {array[~np.isfinite(array)][0]}")
-    return array

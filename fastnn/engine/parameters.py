@@ -25,6 +25,8 @@ class Parameters:
     ----------
     flat : array of dtype, (total,)
         The panels of all layers, aligned to 64 bytes; padding is zero.
+    count : int
+        Weights and biases, without padding.
     offsets : list of int
         Where each layer's panels begin in `flat`.
     """
@@ -32,6 +34,7 @@ class Parameters:
     def __init__(self, sizes: Sequence[int], dtype) -> None:
         self.shapes = list(itertools.pairwise(sizes))
         lengths = [panels.size(inputs, outputs, dtype) for inputs, outputs in self.shapes]
+        self.count = sum((inputs + 1) * outputs for inputs, outputs in self.shapes)
         *self.offsets, total = itertools.accumulate(lengths, initial=0)
         self.flat = aligned_zeros(total, dtype)
 

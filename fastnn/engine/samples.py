@@ -6,11 +6,11 @@ convert mini-batch by mini-batch. Other numbers are converted here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from fastnn import _checks
 from fastnn.kernels.bundles import SOURCE_TYPES, STRIP, Samples
 
 # Share of inputs that must be idle in a strip for the first layer to skip them
@@ -58,7 +58,7 @@ def as_matrix(X: Any, n_features: int, name: str = "X") -> np.ndarray:
         raise ValueError(
             f"{name} must have {n_features} features a sample, as the network has inputs, got {X.shape[1]}"
         )
-    if X.dtype.name not in SOURCE_TYPES or not X.dtype.isnative:
+    if X.dtype not in SOURCE_TYPES:
         narrow = X.dtype.kind == "b" or (X.dtype.kind in "iuf" and X.dtype.itemsize <= 2)
         X = X.astype(np.float32 if narrow else np.float64)
     _check_finite(X, name)
@@ -112,23 +112,35 @@ def has_idle_inputs(X: np.ndarray, offset: float | np.ndarray | None, batch_size
     return float(np.mean([(strip == zero).all(axis=0).mean() for strip in strips])) > IDLE_SHARE
 
 
-@dataclass
+def checked_scaling(name: str, value: Any, n_features: int) -> float | np.ndarray | None:
+    if value is None or np.isscalar(value):
+        return value if value is None else _checks.number(name, value)
+    array = np.array(value, np.float64)
+    if array.shape != (n_features,):
+        raise ValueError(f"{name} must be a number or {n_features} numbers, one a feature, got shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, got {array[~np.isfinite(array)][0]}")
+    array.flags.writeable = False
+    return array
+
+
 class Scaling:
-    """input = (x - offset) * scale, each a number or one a feature; None as in `MLP`."""
+    """input = (x - offset) * scale, each a number or one a feature; None as in `MLP`. Not changed once it is made."""
 
-    scale: float | np.ndarray | None
-    offset: float | np.ndarray | None
+    def __init__(self, scale: float | np.ndarray | None, offset: float | np.ndarray | None) -> None:
+        self.scale = scale
+        self.offset = offset
+        self._vectors: dict[tuple[bool, int, np.dtype], tuple[np.ndarray, np.ndarray]] = {}
 
-    def vectors(self, source_dtype: np.dtype, n_features: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-        """(scale, shift), each (n_features,), with input = x * scale + shift."""
-        scale: Any = self.scale
-        if scale is None:
-            scale = 1 / 255 if source_dtype == np.uint8 else 1.0
-        offset = 0.0 if self.offset is None else self.offset
-        scales = np.empty(n_features)
-        scales[:] = scale
-        shifts = -np.asarray(offset, np.float64) * scales + 0.0
-        return scales.astype(dtype), shifts.astype(dtype)
+    def vectors(self, of_bytes: bool, n_features: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+        """(scale, shift), each (n_features,), with input = x * scale + shift; `of_bytes` if x is uint8."""
+        key = of_bytes, n_features, dtype
+        if key not in self._vectors:
+            scales, offsets = np.empty(n_features), np.empty(n_features)
+            scales[:] = (1 / 255 if of_bytes else 1.0) if self.scale is None else self.scale
+            offsets[:] = 0.0 if self.offset is None else self.offset
+            self._vectors[key] = scales.astype(dtype), (-offsets * scales + 0.0).astype(dtype)
+        return self._vectors[key]
 
 
 def bundle(
@@ -140,10 +152,10 @@ def bundle(
     weights: np.ndarray,
 ) -> Samples:
     """The kernels' view of checked inputs and targets. The caller keeps X alive while kernels run."""
-    scale, shift = scaling.vectors(X.dtype, X.shape[1], dtype)
+    scale, shift = scaling.vectors(X.dtype == np.uint8, X.shape[1], dtype)
     return Samples(
         address=X.__array_interface__["data"][0],
-        kind=SOURCE_TYPES.index(X.dtype.name),
+        kind=SOURCE_TYPES[X.dtype],
         row_bytes=X.strides[0],
         column_bytes=X.strides[1],
         n=len(X),

@@ -81,7 +81,7 @@ class Training:
             trainer.l2,
             trainer.max_norm or 0.0,
         )
-        self.samples = bundle(X, net._scaling(), net.dtype, encoded.labels, encoded.targets, weights)
+        self.samples = bundle(X, net.scaling, net.dtype, encoded.labels, encoded.targets, weights)
         self.schedule = schedules.make(trainer.schedule)
         self.seconds_an_epoch = launch.expected_seconds(self.operations * self.n_steps, self.n_ranks)
 

@@ -45,7 +45,7 @@ class Samples(NamedTuple):
     """Inputs by address, so that one compiled program reads every type and layout; and their targets."""
 
     address: int
-    kind: int  # index in SOURCE_TYPES
+    kind: int  # of SOURCE_TYPES
     row_bytes: int
     column_bytes: int
     n: int
@@ -56,7 +56,7 @@ class Samples(NamedTuple):
     weights: np.ndarray  # real (n,): sample weights; or empty
 
 
-SOURCE_TYPES = ("uint8", "float32", "float64")
+SOURCE_TYPES = {np.dtype(name): kind for kind, name in enumerate(("uint8", "float32", "float64"))}  # native ones
 
 
 class Work(NamedTuple):

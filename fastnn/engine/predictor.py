@@ -1,0 +1,65 @@
+"""FLOOR 3: runs a network forward over samples: in the calling thread if that is short, else with a gang.
+
+The scratch memory of short predictions is kept between calls: making it takes ten times as long as one row does.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn.engine import launch
+from fastnn.engine.labels import Encoded
+from fastnn.engine.samples import bundle, has_idle_inputs
+from fastnn.engine.workspace import Plan
+from fastnn.kernels.bundles import STRIP
+
+if TYPE_CHECKING:
+    from fastnn.engine.network import MLP
+
+# Predictions of at least so many samples look for inputs that are idle
+_MANY = 16 * STRIP
+
+
+class Predictor:
+    """The forward runs of one network. Used by several threads at once, all but one make a plan of their own."""
+
+    def __init__(self, network: MLP) -> None:
+        self._network = network
+        self._nothing = (np.empty(0, np.int32), np.empty(0, network.dtype))
+        self._plan: Plan | None = None
+        self._gang = launch.Gang(1)
+        self._lock = threading.Lock()
+
+    def run(self, X: np.ndarray, encoded: Encoded | None, head: int) -> tuple[np.ndarray, np.ndarray]:
+        """Outputs (n_samples, n_outputs) for checked X, and with targets the losses (n_samples,), else none."""
+        net = self._network
+        no_labels, nothing = self._nothing
+        labels, targets = (no_labels, nothing) if encoded is None else encoded[:2]
+        samples = bundle(X, net.scaling, net.dtype, labels, targets, nothing)
+        outputs = np.empty(len(X) * net.sizes[-1], net.dtype)
+        losses = np.empty(0 if encoded is None else len(X))
+        operations = 2 * net.n_parameters * len(X)
+        n_ranks = launch.useful_ranks(min(operations, 2 * net.n_parameters * 4096))
+        seconds = launch.expected_seconds(operations, n_ranks)
+        if n_ranks == 1 and seconds < launch.SHORT_SECONDS and self._lock.acquire(blocking=False):
+            try:
+                plan = self._plan = self._plan or Plan(net, n_ranks=1)
+                self._launch(self._gang, plan, samples, head, outputs, losses, seconds)
+            finally:
+                self._lock.release()
+        else:
+            skips = len(X) >= _MANY and has_idle_inputs(X, net.input_offset, STRIP)
+            with launch.Gang(n_ranks) as gang:
+                plan = Plan(net, n_ranks=n_ranks, skip_zeros=skips)
+                self._launch(gang, plan, samples, head, outputs, losses, seconds)
+        return outputs.reshape(len(X), -1), losses
+
+    @staticmethod
+    def _launch(
+        gang: launch.Gang, plan: Plan, samples: Any, head: int, outputs: np.ndarray, losses: np.ndarray, seconds: float
+    ) -> None:
+        arguments = (plan.net, plan.rule(head), samples, plan.work, outputs, losses)
+        gang.run(launch.PREDICT, arguments, expected_seconds=seconds)

@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from fastnn.bench import history, machine, workloads
+from fastnn.bench import growth, history, machine, workloads
+from fastnn.bench.workloads import Workload
 from fastnn.cli import main
 
 NAMES = [workload.name for workload in workloads.WORKLOADS]
@@ -92,6 +93,19 @@ def test_phases_time_every_part(capsys):
         assert set(net["us"]) == parts
         assert min(net["us"].values()) > 0
         assert min(net["gflops"].values()) > 0
+
+
+def test_growth_changes_one_quantity_at_a_time(capsys, monkeypatch):
+    monkeypatch.setattr(growth, "AXES", {axis: points[:2] for axis, points in growth.AXES.items()})
+    assert main(["bench", "--growth", "--quick", "--threads", "2", "--json"]) == 0
+    points = json.loads(capsys.readouterr().out)["points"]
+    axes = ["samples", "width", "depth", "mini-batch", "threads"]
+    assert [(p["axis"], p["value"]) for p in points] == [
+        (axis, value) for axis, pair in zip(axes, [(1000, 10000), (16, 64), (1, 2), (1, 4), (1, 2)], strict=True)
+        for value in pair
+    ]  # fmt: skip
+    assert min(p["us_a_sample"] for p in points) > 0
+    assert growth._name(Workload((784, *(128,) * 20, 10), "relu", 128)) == "784-20x128-10 relu, 128"
 
 
 @pytest.mark.parametrize(("most", "counts"), [(1, [1]), (2, [1, 2]), (6, [1, 2, 3, 4, 6]), (16, [1, 2, 3, 4, 8, 16])])

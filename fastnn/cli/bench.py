@@ -25,6 +25,7 @@ _PARTS = ("gather", "forward", "head", "backward", "phase_a", "product", "update
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--phases", action="store_true", help="time the parts of a step instead (nothing is recorded)")
+    what.add_argument("--growth", action="store_true", help="how cost grows with samples, width, depth ... instead")
     what.add_argument("--history", action="store_true", help="measure nothing: show and plot the earlier runs")
     parser.add_argument("--quick", action="store_true", help="a few seconds, rough figures: to see that it works")
     parser.add_argument("--threads", type=int, metavar="N", help="the most threads (default: automatic)")
@@ -44,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
         n_threads = launch.most_ranks(args.threads)
     if args.phases:
         return _run_phases(args, n_threads)
+    if args.growth:
+        return _run_growth(args, n_threads)
     if args.history_file:
         files.check_writable(args.history_file, "--history-file")
 
@@ -118,6 +121,25 @@ def _run_phases(args: argparse.Namespace, n_threads: int) -> int:
         rows.append([net["name"], *(f"{net['us'][part]:,.2f}" for part in _PARTS)])
         rows.append(["", *(f"{net['gflops'][part]:,.0f}" if part in net["gflops"] else "" for part in _PARTS)])
     _print_table(["network, mini-batch", *(part.replace("_", " ") for part in _PARTS)], rows)
+    return 0
+
+
+def _run_growth(args: argparse.Namespace, n_threads: int) -> int:
+    from fastnn.bench import growth, machine
+
+    points = growth.run(n_threads, machine.QUICK if args.quick else machine.FULL, _say)
+    if args.json:
+        print_json({"cpu": machine.cpu_name(), "points": points})
+        return 0
+    header = ["axis", "value", "network, mini-batch", "samples", "threads", "us a sample", "GFLOP/s"]
+    rows = [
+        [
+            point["axis"], f"{point['value']:,}", point["network"], f"{point['n_samples']:,}", str(point["threads"]),
+            f"{point['us_a_sample']:,.2f}", f"{point['gflops']:,.1f}",
+        ]
+        for point in points
+    ]  # fmt: skip
+    _print_table(header, rows)
     return 0
 
 

@@ -1,0 +1,130 @@
+"""fastnn by its public face: Trainer.fit and MLP.predict_proba."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+import fastnn
+from fastnn.bench.machine import peak_gflops
+from fastnn.engine import launch
+from fastnn.engine.samples import Scaling, as_matrix, bundle
+from fastnn.engine.workspace import Plan
+from peers.data import SEED, Parameters, Samples
+from peers.jobs import Prediction, Training
+from peers.order import shuffled
+
+
+def _network(job: Training | Prediction, X: np.ndarray, parameters: Parameters) -> fastnn.MLP:
+    scale = 1 / 16 if job.data == "digits" and X.dtype == np.uint8 else None
+    return fastnn.MLP(
+        job.sizes,
+        activation=job.activation,
+        output=job.output,
+        init=parameters,
+        dtype=job.dtype,
+        input_scale=scale,
+    )
+
+
+class _Clock(fastnn.Callback):
+    start = end = 0.0
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self.start = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.end = time.perf_counter()
+
+
+class Trains:
+    """Makes its own order of the samples, on the clock; it must be the one that the others got ready-made.
+
+    The clock is ours, from the beginning of the first epoch to the end of the last: the checks of X and y, made once
+    a fit, are left out, as are the preparations of the others.
+    """
+
+    def __init__(self, job: Training, n_threads: int) -> None:
+        self.job, self.n_threads = job, n_threads
+
+    def begin(self, samples: Samples, parameters: Parameters) -> None:
+        job = self.job
+        shuffles = job.shuffle
+        expected = shuffled(len(samples.X), SEED, 0) if shuffles else np.arange(len(samples.X))
+        if not np.array_equal(expected, samples.order[0]):
+            raise ValueError("the order of the samples is not the one that fastnn takes")
+        self.net = _network(job, samples.X, parameters)
+        self.X, self.y = samples.X, samples.y
+        self.clock = _Clock()
+        self.trainer = fastnn.Trainer(
+            self.net,
+            loss=job.loss,
+            optimizer=fastnn.SGD(job.rate, job.momentum),
+            batch_size=job.batch_size,
+            max_epochs=len(samples.order),
+            shuffle=shuffles,
+            seed=SEED,
+            n_threads=self.n_threads,
+            verbose=0,
+            callbacks=[self.clock],
+        )
+
+    def run(self) -> None:
+        self.trainer.fit(self.X, self.y)
+        self.seconds = self.clock.end - self.clock.start
+
+    def parameters(self) -> Parameters:
+        return self.net.weights, self.net.biases
+
+
+class Predicts:
+    """`predict_proba` as everyone calls it."""
+
+    def __init__(self, job: Prediction, n_threads: int) -> None:
+        self.job = job
+
+    def begin(self, X: np.ndarray, parameters: Parameters) -> None:
+        self.net, self.X = _network(self.job, X, parameters), X
+
+    def run(self) -> np.ndarray:
+        return self.net.predict_proba(self.X)
+
+
+class PredictsUnchecked(Predicts):
+    """The compiled program alone, on a plan made once: what prediction without validation can be at best."""
+
+    def begin(self, X: np.ndarray, parameters: Parameters) -> None:
+        super().begin(X, parameters)
+        net, self.X = self.net, as_matrix(X, self.job.sizes[0])
+        nothing = np.empty(0, net.dtype)
+        plan = self.plan = Plan(net, n_ranks=1)
+        samples = bundle(
+            self.X, Scaling(net.input_scale, net.input_offset), net.dtype, np.empty(0, np.int32), nothing, nothing
+        )
+        self.outputs = np.empty((len(X), self.job.sizes[-1]), net.dtype)
+        control = launch.Gang(1).control
+        losses = np.empty(0)
+        self.arguments: tuple[Any, ...] = (
+            0, 1, plan.net, plan.rule(0), samples, plan.work, self.outputs.reshape(-1), losses, control,
+        )  # fmt: skip
+
+    def run(self) -> np.ndarray:
+        launch.PREDICT(*self.arguments)
+        return self.outputs
+
+
+class Peak:
+    """The register tile on numbers in L1; it trains nothing. `seconds` is what `operations` take at that speed."""
+
+    operations = 1e11
+
+    def __init__(self, job: Training, n_threads: int) -> None:
+        self.n_threads = n_threads
+
+    def begin(self, samples: Samples, parameters: Parameters) -> None:
+        """There is nothing to prepare."""
+
+    def run(self) -> None:
+        self.seconds = self.operations / (1e9 * peak_gflops(self.n_threads))

@@ -1,0 +1,23 @@
+"""The order in which fastnn takes the samples, from fastnn's own compiled code."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastnn import _jit
+from fastnn.ops.random import key, shuffle
+
+# Programs that are made after this are not kept on disk: the cache's key does not cover this file.
+_jit.use_cache()
+
+
+@_jit.program
+def _shuffle(order, seed, epoch):
+    shuffle(order, key(seed, epoch))
+
+
+def shuffled(n: int, seed: int, epoch: int) -> np.ndarray:
+    """The order of n samples in an epoch (from 0) of a training with this seed, int64 (n,)."""
+    order = np.empty(n, np.int32)
+    _shuffle(order, seed, epoch)
+    return order.astype(np.int64)

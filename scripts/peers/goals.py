@@ -61,9 +61,11 @@ def _peak(outcome: Outcome, threads: int | None) -> float | None:
 
 
 def _share_of_peak(outcome: Outcome) -> float | None:
-    best = outcome.best("fastnn")
-    peak = best and _peak(outcome, best.threads)
-    mine = best and gigaflops(outcome, best)
+    """With as many threads as there are, whether or not they pay: fewer have an easier peak."""
+    entries = [e for e in outcome.entries if e.contestant == "fastnn" and e.counts]
+    widest = max(entries, key=lambda e: e.threads or 0, default=None)
+    peak = widest and _peak(outcome, widest.threads)
+    mine = widest and gigaflops(outcome, widest)
     return mine / peak if mine and peak else None
 
 

@@ -83,7 +83,10 @@ class Training:
         )
         self.samples = bundle(X, net.scaling, net.dtype, encoded.labels, encoded.targets, weights)
         self.schedule = schedules.make(trainer.schedule)
-        self.seconds_an_epoch = launch.expected_seconds(self.operations * self.n_steps, self.n_ranks)
+        # until an epoch has been timed; tiny networks spend more on steps and samples than on arithmetic
+        self.seconds_an_epoch = (
+            launch.expected_seconds(self.operations * self.n_steps, self.n_ranks) + 5e-6 * self.n_steps + 3e-7 * len(X)
+        )
 
     def run(self) -> None:
         trainer, callbacks = self.trainer, self.trainer.callbacks
@@ -147,13 +150,19 @@ class Training:
             progress.on_step(min(epoch + done, epoch + n_epochs - 1) + 1, part / self.n_steps)
 
         start = time.perf_counter()
-        self.gang.run(launch.TRAIN, arguments, expected_seconds=self.seconds_an_epoch * n_epochs, tick=tick)
-        seconds = (time.perf_counter() - start) / n_epochs
+        interrupt: KeyboardInterrupt | None = None
+        try:
+            self.gang.run(launch.TRAIN, arguments, expected_seconds=self.seconds_an_epoch * n_epochs, tick=tick)
+        except KeyboardInterrupt as error:
+            interrupt = error
+        # whole epochs, unless the gang left before the end
+        finished = int(self.gang.control[gang.PROGRESS]) // self.n_steps
+        seconds = (time.perf_counter() - start) / max(finished, 1)
         self.seconds_an_epoch = max(seconds, 1e-9)
         # the last update may overflow too, and no later loss would tell
         if self.gang.control[gang.BAD] or not np.isfinite(self.net._parameters.flat).all():
             self._report_divergence(epoch, rates, before)
-        for e in range(n_epochs):
+        for e in range(finished):
             logs = {"epoch": epoch + e + 1, "train_loss": float(losses[e]) / self.total_weight}
             logs |= self._validate()
             logs["learning_rate"] = float(rates[(e + 1) * self.n_steps - 1])
@@ -163,6 +172,8 @@ class Training:
             progress.on_epoch_end(logs)
             for callback in trainer.callbacks:
                 callback.on_epoch_end(epoch + e, logs)
+        if interrupt is not None:
+            raise interrupt
         return epoch + n_epochs
 
     def _arguments(self, epochs: tuple[int, int], rates: np.ndarray, losses: np.ndarray) -> tuple[Any, ...]:

@@ -5,6 +5,9 @@ Level 0 are the inputs, level L the outputs; the layer of level l leads from lev
     acts    activations after dropout, and a one in column UNITS, the input of the biases
     held    what slopes are computed from: activations before dropout, or pre-activations; logits at level L
     deltas  d(loss)/d(pre-activations); the padding up to WIDTH is zero
+The words of a level: UNITS; WIDTH, UNITS padded to whole units of 64 bytes; LD; where its matrices begin in `rows`:
+ACTS, HELD (= ACTS unless slopes need numbers of their own), DELTAS; the code of its ACTIVATION; DROP, the 32-bit
+threshold of dropout (0: none); PARAMS, where the panels of its layer begin in `params`.
 """
 
 from __future__ import annotations
@@ -71,5 +74,5 @@ class Work(NamedTuple):
     losses: np.ndarray  # float64: loss of each row of the row block, times its weight
     every: np.ndarray  # int64: 0, 1, 2 ..., the terms of a sum that has them all
     alive: np.ndarray  # int64, `every.shape[0]` words a rank: the inputs that are not zero throughout a strip
-    used: np.ndarray  # real, (ranks, inputs): largest |input| of this row block; empty if zeros are not worth skipping
+    used: np.ndarray  # real, flat (ranks * inputs,): largest |input| of this row block; empty: no input is skipped
     order: np.ndarray  # int32 (n,): the samples of the epoch in the order of their use; empty: as they come

@@ -1,6 +1,12 @@
 """FLOOR 2: the programs that a gang runs. Every rank calls the same one; one rank is the gang of size one.
 
 A program has no exceptions and allocates nothing; it ends early on STOP, BAD or ABORT (see gang.py).
+
+start, stop   places of the mini-batch in the order of the samples
+first         place of a strip's first sample
+base, m       the strip's first row in the matrices of `rows`, and its samples
+block         samples in a row block, at most
+*_key         identify (seed, epoch), (.., step) and (.., row block), see ops.random
 """
 
 from __future__ import annotations
@@ -58,6 +64,8 @@ def learn_rows(rank, net, rule, samples, work, first, base, m, row_key, factor, 
     """Phase A of a strip: inputs, forward, head, backward; the losses of its rows, and BAD if one is not finite.
 
     factor      1 / (total weight of the mini-batch)
+
+    Ranks       write their own rows of `rows` and `losses`, and their own parts of private, used and alive
     """
     mine = rank * work.private_size
     gather_rows(rank, net, samples, work, first, base, m)
@@ -90,6 +98,9 @@ def learn_step(rank, n_ranks, net, rule, samples, work, start, stop, block, step
     """One step on the samples at places start .. stop of the order, by row blocks of `block` samples.
 
     Returns the summed loss on rank 0 (elsewhere 0), and whether the gang must leave without an update.
+
+    Ranks       rows, then after a barrier tiles of their own; rank 0 sums the losses meanwhile and copies STOP
+    Assumes     a barrier before; makes one after
     """
     real = net.params.dtype.type
     mine = rank * work.private_size
@@ -135,6 +146,8 @@ def train(
 ):  # fmt: skip
     """Run the epochs epochs[0] .. epochs[1] - 1.
 
+    batch_size  samples of a mini-batch; the last one of an epoch may be smaller
+    shuffled    whether `order` is made anew in every epoch                                     written by rank 0
     rates       float64, the learning rate of every step of these epochs                        read
     losses      float64, one an epoch: the sum over its samples of loss times sample weight     written by rank 0
     control     see gang.py; PROGRESS counts the finished steps

@@ -1,6 +1,14 @@
 """FLOOR 2: how the ranks of a gang share work and meet.
 
 `control` is a flat int64 array; its words lie on cache lines of their own. Only the names below are known elsewhere.
+
+ARRIVED, GENERATION   of the barrier alone
+STOP       the caller wants the gang to leave. Rank 0 copies it to LEAVE between the barriers of a step, so that all
+           ranks leave after the same one
+BAD        a rank met a loss that is not finite: all leave before the update
+ABORT      a rank ended by an exception: nobody waits for it, and the results are void
+PROGRESS   finished steps (train) or samples (predict), from rank 0
+SPIN       set by the caller: every rank has a core of its own
 """
 
 from __future__ import annotations

@@ -154,7 +154,10 @@ def head_row(net, rule, samples, work, r, sample, spare, factor):
 
 @piece
 def flip_block(work, block, t0, width, to_deltas):
-    """Transpose the square block of rows at `block` into t0 (one row a unit), or back if `to_deltas`."""
+    """Transpose the square block of rows at `block` into t0 (one row a unit), or back if `to_deltas`.
+
+    A whole block, though a strip may have fewer rows: in `rows` those that follow belong to another rank.
+    """
     lanes = unit_of(work.rows)
     private = work.private
     for j in range(0, width, lanes):

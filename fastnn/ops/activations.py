@@ -1,6 +1,7 @@
 """FLOOR 1: value and slope of each activation on one row, and the code by which kernels choose it.
 
-To add an activation: a name in CODES, a branch in `activate`, a branch in `multiply_slope`.
+To add an activation: a name in CODES and its constant, a branch in `activate`, a branch in `multiply_slope`; if the
+slope needs z, the name in NEEDS_Z and the code in `slope_needs_z`.
 The slope is computed from the stored number h: the activation a itself, or, where a does not determine it,
 the pre-activation z (NEEDS_Z).
 """

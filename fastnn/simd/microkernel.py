@@ -10,7 +10,8 @@ Contract
     C       row i at c0 + i * c_row, n numbers in a row; overwritten, or gone on from if `accumulate`
     sum     every element is one chain of fma in the order of the terms, from zero or from C. So the bits depend
             neither on mr, on n, on the CPU's vector length, on where the tile lies, on where the terms are divided
-            among calls, nor on whether terms are left out that are zero.
+            among calls, nor on whether terms are left out that are zero (where B is finite; a sum that
+            underflows to -0 may become +0 by them). Without fma in the CPU: a multiplication, then an addition.
     k may be 0 (C becomes 0 or stays). mr is 1 .. TILE_ROWS[units], units 1 .. TILE_UNITS. C overlaps neither A nor B.
 """
 

@@ -32,7 +32,7 @@ def emit_fma(builder: ir.IRBuilder, x, y, z):
 
 @intrinsic
 def fma(typingctx, x, y, z):
-    """x * y + z with one rounding."""
+    """x * y + z, with one rounding where the CPU has fma."""
 
     def codegen(context, builder, signature, args):
         return emit_fma(builder, *args)

@@ -1,7 +1,8 @@
 """FLOOR 1: what the CPU offers, read from its features and never from its name.
 
 One `unit` is 64 bytes of one number after another (16 float32 or 8 float64), on every CPU: layouts are made of
-units, so they are the same everywhere. A tile is at most TILE_UNITS units wide and TILE_ROWS[units] rows high.
+units, so they are the same everywhere. A tile is at most TILE_UNITS units wide and TILE_ROWS[units] rows high,
+which is at most 8 (the row addresses of simd.microkernel).
 """
 
 from __future__ import annotations

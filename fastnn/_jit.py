@@ -19,6 +19,7 @@ from typing import Any
 
 import llvmlite
 import numba
+from llvmlite import binding
 from numba import types
 from numba.core import compiler
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
@@ -43,6 +44,19 @@ class _ProgramLibrary(JITCodeLibrary):
                 # past the check of known names, which has only LLVM's enumerated attributes
                 set.add(function.attributes, '"prefer-vector-width"="512"')
         super().add_ir_module(ir_module)
+
+    def _optimize_final_module(self):
+        self._make_pieces_internal()
+        super()._optimize_final_module()
+
+    def _make_pieces_internal(self):
+        """Tell LLVM that nobody else calls the pieces: what is called once is inlined, unused arguments disappear.
+
+        The bundles are some 70 numbers, pushed at every call: 64-16-12-10 row by row took 1.3 times as long.
+        """
+        for function in self._final_module.functions:
+            if function.linkage == binding.Linkage.linkonce_odr and not function.name.startswith("fastnn_tile"):
+                function.linkage = binding.Linkage.internal
 
 
 class _PieceLibrary(_ProgramLibrary):

@@ -46,10 +46,27 @@ def assembly_of(dispatcher, signature=None):
 
 
 @pytest.fixture(scope="module", params=["train", "predict"])
-def compiled(request):
-    """Functions of a program but for the wrappers that Python calls; compiled anew, as cached code has no text."""
+def entry(request):
+    return getattr(epoch, request.param)
+
+
+@pytest.fixture(scope="module")
+def compiled(entry):
+    """Functions of a program, its pieces apart, so that each can be looked at; the cached code has no text."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_jit._ProgramLibrary, "_make_pieces_internal", lambda library: None)
+        return code_of(entry)
+
+
+@pytest.fixture(scope="module")
+def inlined(entry):
+    """The same as it is used, nearly all of it one function."""
+    return code_of(entry)
+
+
+def code_of(entry):
+    """Functions of a program but for the wrappers that Python calls."""
     warm_up("float32")
-    entry = getattr(epoch, request.param)
     signature = next(s for s in entry.signatures if "float32" in str(s[2]))
     code = assembly_of(program(entry.py_func), signature)
     return {name: lines for name, lines in code.items() if not name.startswith((*WRAPPERS, "NRT_"))}
@@ -71,6 +88,12 @@ def test_float32_is_not_widened(compiled):
     for name, lines in compiled.items():
         if name not in WITH_FLOAT64:
             assert [line for line in lines if changes_precision(line)] == [], name
+
+
+def test_what_is_used_calls_the_tiles_and_the_system_and_counts_no_reference(inlined):
+    assert sum(len(lines) for lines in inlined.values()) > 3000
+    for name, lines in inlined.items():
+        assert symbols(lines) - set(inlined) - ALLOWED == set(), name
 
 
 def test_nothing_is_called_but_pieces_and_the_system(compiled):

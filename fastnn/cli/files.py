@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnn import datasets
 from fastnn.cli.options import UsageError
+from fastnn.engine.files import is_device
 
 DATA_HELP = (
     "digits (embedded), mnist (from FASTNN_DATA, the cache or the network), a CSV file (Kaggle's form, or "
@@ -66,6 +67,8 @@ def check_writable(path: str, flag: str) -> None:
     """
     if Path(path).is_dir():
         raise OSError(f"{path} is a folder; give {flag} the path of a file in it")
+    if is_device(path):
+        raise OSError(f"{path} is a device or a pipe, not a file; choose another {flag}")
     folder = Path(path).parent
     if not folder.is_dir():
         raise OSError(f"{path} cannot be written: there is no folder {folder}; make it or choose another {flag}")

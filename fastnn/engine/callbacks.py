@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import os
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -165,18 +165,22 @@ class CSVLogger(Callback):
             self._columns = next(csv.reader(file), None)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        # Opened for each line: it is on its way to the disk, and no handle is left if the training dies.
-        with open(self.path, "a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            if self._columns is None:
-                self._columns = list(logs)
-                writer.writerow(self._columns)
-            if self._columns != list(logs):
-                raise ValueError(
-                    f"{self.path!r} has the columns {', '.join(self._columns)}, this training logs "
-                    f"{', '.join(logs)}; choose another path or append=False"
-                )
-            writer.writerow(logs.values())
+        rows: list[Iterable[Any]] = [logs.values()]
+        if self._columns is None:
+            self._columns = list(logs)
+            rows.insert(0, self._columns)
+        if self._columns != list(logs):
+            raise ValueError(
+                f"{self.path!r} has the columns {', '.join(self._columns)}, this training logs "
+                f"{', '.join(logs)}; choose another path or append=False"
+            )
+        try:
+            # Opened for each line: it is on its way to the disk, and no handle is left if the training dies.
+            with open(self.path, "a", newline="", encoding="utf-8") as file:
+                csv.writer(file, lineterminator="\n").writerows(rows)
+        except OSError as error:
+            error.filename = self.path  # a full disk does not name the file
+            raise
 
 
 class ModelCheckpoint(_Watching):

@@ -6,8 +6,19 @@ Whatever interrupts the writing (an error, a kill, a full disk, a power cut), th
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
+import stat
+
+
+def is_device(path: str | os.PathLike[str]) -> bool:
+    """Whether there is something else than a file or a folder: renaming a file to /dev/null would remove that."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def replace_file(path: str | os.PathLike[str], data: bytes) -> None:
@@ -26,10 +37,12 @@ def replace_file(path: str | os.PathLike[str], data: bytes) -> None:
     Raises
     ------
     OSError
-        If it cannot be written; the file that was there is unchanged.
+        If it cannot be written; the file that was there is unchanged. It names `path`.
     """
-    path = os.path.realpath(path)
+    given, path = os.fspath(path), os.path.realpath(path)
     folder = os.path.dirname(path)
+    if is_device(given):
+        raise OSError(errno.EINVAL, "it is a device or a pipe, not a file", given)
     temporary = os.path.join(folder, f".{secrets.token_hex(8)}.tmp")
     try:
         # "x" and not the tempfile module: the file gets the user's usual permissions, not 0600.
@@ -38,9 +51,11 @@ def replace_file(path: str | os.PathLike[str], data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+        if isinstance(error, OSError):
+            error.filename = given  # not the temporary file's
         raise
     if os.name == "posix":  # Windows cannot open a folder
         # Some network file systems refuse to sync a folder; the file itself is complete.

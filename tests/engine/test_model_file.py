@@ -455,3 +455,26 @@ def test_weights_that_are_not_finite(good, value):
     bad[5] = value
     write(good, header, data[:first] + bad.tobytes() + data[last:])
     refused(good, "0.weight holds NaN or infinity")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="devices of POSIX")
+def test_a_device_or_a_pipe_is_not_replaced_by_a_file(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (tmp_path / "link").symlink_to(pipe)
+    for path in (pipe, tmp_path / "link"):
+        with pytest.raises(ModelFileError, match=r"cannot write .*: it is a device or a pipe, not a file"):
+            save_model(path, arrays(), meta())
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_a_full_disk_names_the_file_and_not_the_temporary_one(path, monkeypatch):
+    def refuse(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path.write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        files.replace_file(path, b"new")
+    assert caught.value.filename == str(path)
+    assert path.read_bytes() == b"old"

@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 
 import fastnn
+from fastnn import _jit
 from fastnn.cli import main
+from fastnn.simd import target
 
 QUICK = ["--hidden", "16", "--epochs", "2", "--verbose", "0"]
 
@@ -214,8 +216,9 @@ def test_the_test_part_chooses_nothing_unless_asked(capsys):
     [
         ([], ["required: COMMAND", "fastnn --help"]),
         (["train"], ["required: DATA", "fastnn train --help"]),
-        (["trian", "digits"], ["invalid choice: 'trian'"]),
-        (["train", "digits", "--hiden", "3"], ["--hiden"]),
+        (["trian", "digits"], ["invalid choice: 'trian'", "did you mean train?"]),
+        (["train", "digits", "--hiden", "3"], ["--hiden 3; did you mean --hidden?; see fastnn train --help"]),
+        (["train", "digits", "other"], ["unrecognized arguments: other; see fastnn train --help"]),
         (["train", "digits", "--epochs", "0"], ["--epochs must be at least 1, got 0"]),
         (["train", "digits", "--batch-size", "0"], ["--batch-size must be at least 1, got 0"]),
         (["train", "digits", "--learning-rate", "-1"], ["--learning-rate must be above 0, got -1"]),
@@ -340,3 +343,73 @@ def test_a_reader_that_leaves_is_no_traceback(model):
         process.stdout.close()
         err = process.stderr.read()
     assert process.returncode == 1 and err == ""
+
+
+@pytest.mark.parametrize("option", ["--csv-log", "--checkpoint"])
+def test_a_log_or_checkpoint_that_can_no_longer_be_written_does_not_cost_the_training(
+    capsys, folder, monkeypatch, option
+):
+    name = "CSVLogger" if option == "--csv-log" else "ModelCheckpoint"
+    write = getattr(fastnn, name).on_epoch_end
+
+    def fill_the_disk(self, epoch, logs):
+        if epoch == 3:
+            raise OSError(28, "No space left on device", self.path)
+        write(self, epoch, logs)
+
+    monkeypatch.setattr(getattr(fastnn, name), "on_epoch_end", fill_the_disk)
+    code, out, err = run(capsys, "train", "digits", "--epochs", "9", "--verbose", "0", option, "here")
+    assert code == 1 and out == ""
+    assert err.splitlines()[-1] == (
+        "fastnn: here: No space left on device, stopped after 4 of 9 epochs; the model so far is in digits.safetensors"
+    )
+    assert fastnn.load(folder / "digits.safetensors").classes.tolist() == list(range(10))
+
+
+def test_a_log_that_cannot_be_begun_replaces_no_model(capsys, folder, model):
+    before = (folder / model).read_bytes()
+    (folder / "log").mkdir()
+    (folder / "log" / "link.csv").symlink_to(folder / "nowhere" / "log.csv")
+    code, _, err = run(capsys, "train", "digits", *QUICK, "--save", model, "--csv-log", "log/link.csv")
+    assert code == 1 and "log/link.csv" in err
+    assert (folder / model).read_bytes() == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="devices of POSIX")
+@pytest.mark.parametrize(
+    "arguments", [["train", "digits", "--save"], ["train", "digits", "--csv-log"], ["predict", "m", "digits", "-o"]]
+)
+def test_a_device_is_no_place_for_a_file(capsys, arguments):
+    code, _, err = run(capsys, *arguments, os.devnull)
+    assert code == 1
+    assert f"{os.devnull} is a device or a pipe, not a file; choose another --" in err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="descriptors of POSIX")
+@pytest.mark.parametrize("closed", [1, 2])
+def test_closed_standard_streams_are_no_traceback(model, closed):
+    command = [sys.executable, "-m", "fastnn", "predict", model, "digits"]
+    environment = os.environ | {"PYTHONPATH": str(Path(fastnn.__file__).parents[1])}
+    shell = ["sh", "-c", f'exec "$0" "$@" {closed}>&-', *command]
+    done = subprocess.run(shell, capture_output=True, text=True, env=environment, timeout=60)
+    assert done.returncode == 0 and "Traceback" not in done.stdout + done.stderr
+    assert done.stderr == "" and bool(done.stdout) == (closed == 2)
+
+
+def test_without_a_home_folder_there_is_a_sentence(capsys, monkeypatch):
+    def refuse(cls):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", classmethod(refuse))
+    for name in ("FASTNN_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(_jit, "cache_folder", _jit.cache_folder.__wrapped__)
+    code, out, _ = run(capsys, "info")
+    assert code == 0 and "set FASTNN_CACHE_DIR to a private folder" in out
+
+
+@pytest.mark.skipif("fma" not in target.cpu_features(), reason="other bits without fma")
+def test_the_fingerprint_of_the_readme_is_that_of_the_demo(capsys):
+    _, out, _ = run(capsys, "train", "digits", "--verbose", "0", "--json")
+    readme = Path(__file__).parents[1] / "README.md"
+    assert json.loads(out)["fingerprint"] in readme.read_text(encoding="utf-8")

@@ -7,7 +7,9 @@ Results go to standard output, with --json as one document; everything else goes
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -44,9 +46,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         0 done, 1 the job failed, 2 bad usage.
     """
+    if sys.stdout is None:  # closed by the caller: `fastnn train digits >&-`
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (open until the process ends)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     parser = _make_parser()
     try:
-        args = parser.parse_args(argv)
+        args, unknown = parser.parse_known_args(argv)
+        if unknown:
+            args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     except SystemExit as stop:  # argparse has printed help or its sentence
         return int(stop.code or 0)
     with warnings.catch_warnings():
@@ -68,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             _say(f"{where}{error.strerror or error}")
         except MemoryError as error:
             _say(f"there is not enough memory{f': {error}' if str(error) else ''}")
-        except (ValueError, TypeError, fastnn.DivergenceError) as error:
+        # RuntimeError: a loss that diverges; also no home folder, no more threads
+        except (ValueError, TypeError, RuntimeError) as error:
             _say(str(error))
         return 1
 
@@ -77,7 +86,11 @@ class _Parser(argparse.ArgumentParser):
     """An argparse parser whose errors are one sentence."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"fastnn: {message}; see {self.prog} --help\n")
+        wrong = re.search(r"invalid choice: '(.*?)'|unrecognized arguments: (--[\w-]+)", message)
+        known = [name for action in self._actions for name in (*(action.choices or ()), *action.option_strings)]
+        near = difflib.get_close_matches(wrong[1] or wrong[2], known, n=1) if wrong else []
+        hint = f"; did you mean {near[0]}?" if near else ""
+        self.exit(2, f"fastnn: {message}{hint}; see {self.prog} --help\n")
 
 
 def _make_parser() -> argparse.ArgumentParser:
@@ -97,7 +110,7 @@ def _make_parser() -> argparse.ArgumentParser:
         )
         command.add_arguments(child)
         child.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
-        child.set_defaults(run=command.run)
+        child.set_defaults(run=command.run, parser=child)
     return parser
 
 

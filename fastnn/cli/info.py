@@ -83,7 +83,7 @@ def _cache() -> dict[str, Any]:
         folder = _jit.cache_folder()
     return {
         "folder": str(folder) if folder else None,
-        "root": str(_jit.cache_root()),
+        "root": str(folder.parent) if folder else None,
         "kernel_hash": _jit.kernel_hash(),
         "files": len(list(folder.glob("*.nbc"))) if folder else 0,
         "problem": str(caught[0].message) if caught else None,

@@ -53,11 +53,11 @@ def run(args: argparse.Namespace) -> int:
 
     with _sigterm_interrupts():
         compile_seconds = _warm_up(trainer.net.dtype)
-        history = _fit(trainer, parts)
+        stopped_by = _fit(trainer, parts)
         trainer.net.save(settings["save"])
-    if history.stop_reason == "interrupted":
-        done = f"{len(history)} of {settings['epochs']} epochs"
-        print(f"fastnn: interrupted after {done}; the model so far is in {settings['save']}", file=sys.stderr)
+    if stopped_by:
+        done = f"{len(trainer.history)} of {settings['epochs']} epochs"
+        print(f"fastnn: {stopped_by} after {done}; the model so far is in {settings['save']}", file=sys.stderr)
         return 1
 
     report = _report(args.data, settings, trainer, parts.scored) | {"compile_seconds": compile_seconds}
@@ -91,13 +91,21 @@ def _warm_up(dtype: np.dtype) -> float:
     return warm_up(dtype)
 
 
-def _fit(trainer: fastnn.Trainer, parts: Parts) -> fastnn.History:
+def _fit(trainer: fastnn.Trainer, parts: Parts) -> str:
+    """Train; returns what stopped it where the model is to be kept all the same, "" for nothing."""
     watched = (None, None) if parts.watched is None else parts.watched[1:]
     try:
-        return trainer.fit(*parts.training[1:], *watched)
+        trainer.fit(*parts.training[1:], *watched)
     except KeyboardInterrupt:
         trainer.history.stop_reason = "interrupted"
-        return trainer.history
+        return "interrupted"
+    except (OSError, fastnn.ModelFileError) as error:
+        # A log or a checkpoint that can no longer be written, say on a full disk, must not cost the training.
+        if not trainer.history:
+            raise
+        reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        return f"{reason}, stopped"
+    return ""
 
 
 def _report(data: str, settings: dict[str, Any], trainer: fastnn.Trainer, scored: Part) -> dict[str, Any]:

@@ -83,8 +83,16 @@ def _numbers(path: Path, key: str, array: np.ndarray) -> np.ndarray:
             f"{key} in {path} must be an array of numbers with shape (n_samples, n_features), "
             f"got shape {array.shape} of {array.dtype}"
         )
+    _check_finite(path, key, array)
     native = array.dtype.newbyteorder("=")
     return array.astype(native if native in (np.uint8, np.float32, np.float64) else np.float64, copy=False)
+
+
+def _check_finite(path: Path, key: str, array: np.ndarray) -> None:
+    """Refuse NaN and infinity here, where rows still have the numbers that they have in the file."""
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise DataError(f"{key} in {path} must be finite, got {array[where]} at index {where}; remove or impute it")
 
 
 def _labels(path: Path, key: str, array: np.ndarray | None) -> np.ndarray | None:
@@ -97,4 +105,5 @@ def _labels(path: Path, key: str, array: np.ndarray | None) -> np.ndarray | None
         )
     if array.dtype.kind == "U":
         return array
+    _check_finite(path, key, array)
     return array.astype(np.float64 if array.dtype.kind == "f" else np.int64)

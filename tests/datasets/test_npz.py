@@ -76,3 +76,12 @@ def test_damaged_archives_get_a_sentence(npz, tmp_path) -> None:
     (tmp_path / "one.npy").rename(path)
     with pytest.raises(DataError, match=r"np\.savez writes one"):
         load(path)
+
+
+@pytest.mark.parametrize("key", ["X", "y"])
+def test_the_row_of_a_number_that_is_not_finite_is_that_of_the_file(tmp_path, key):
+    arrays = {"X": np.zeros((9, 2)), "y": np.zeros((9, 1))}
+    arrays[key][7, 0] = np.nan
+    np.savez(tmp_path / "holes.npz", **arrays)
+    with pytest.raises(DataError, match=rf"{key} in .*holes.npz must be finite, got nan at index \(7, 0\)"):
+        load(tmp_path / "holes.npz")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -56,3 +57,24 @@ def test_missing_data_is_an_error(tmp_path):
     done = run("scripts/test", tmp_path, FASTNN_DATA="nothing/here")
     assert done.returncode == 1
     assert f"{tmp_path}/nothing/here/mnist has none; set FASTNN_DATA" in done.stderr
+
+
+def test_the_demo_hands_its_arguments_to_the_training(tmp_path):
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    (tmp_path / "fastnn").mkdir()
+    for name in ("pyproject.toml", "fastnn/_version.py"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    programs = tmp_path / "venv" / "bin"
+    programs.mkdir(parents=True)
+    version = next(line for line in (ROOT / "fastnn/_version.py").read_text().splitlines() if "__version__" in line)
+    installed = f"{tmp_path}\n{(ROOT / 'pyproject.toml').read_text()}{version}\n"
+    (tmp_path / "venv" / "fastnn-package.installed").write_text(installed)
+    for name in ("python", "fastnn"):
+        (programs / name).write_text('#!/bin/sh\necho "$@" >>asked\n[ "$1" = train ] || echo 7 >build/digits.csv\n')
+        (programs / name).chmod(0o755)
+    environment = os.environ | {"FASTNN_VENV": str(tmp_path / "venv")}
+    demo = ["bash", tmp_path / "scripts/demo", "--threads", "7"]
+    subprocess.run(demo, cwd=tmp_path, env=environment, capture_output=True, check=True, timeout=60)
+    assert (tmp_path / "asked").read_text().splitlines()[
+        0
+    ] == "train digits --save build/digits.safetensors --threads 7"

@@ -38,10 +38,10 @@ def unit_hash(row_key: int, n_units: int) -> NDArray[np.uint64]:
 
 def order(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
     """The order in which a shuffled epoch (from 0) takes the n samples."""
-    epoch_key = key(seed, epoch)
+    shuffle_key = key(key(seed, epoch), 0)
     places = list(range(n))
     for i in range(n - 1, 0, -1):
-        j = ((key(epoch_key, i) >> 32) * (i + 1)) >> 32
+        j = ((key(shuffle_key, i) >> 32) * (i + 1)) >> 32
         places[i], places[j] = places[j], places[i]
     return np.array(places)
 
@@ -54,7 +54,7 @@ def masks(
     `rates` has one entry for the inputs and one for each hidden layer. Returns the mask of the inputs
     (n, inputs) and those of the hidden layers (n, units); None where nothing is dropped.
     """
-    step_key = key(key(seed, epoch), start)
+    step_key = key(key(key(seed, epoch), 1), start)
     row_keys = [key(key(step_key, r - r % ROW_BLOCK), r % ROW_BLOCK) for r in range(n)]
     made: list[Array | None] = []
     for level, rate in enumerate(rates):

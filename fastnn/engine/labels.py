@@ -75,6 +75,11 @@ def encode(
     return _classes(y, output, n_outputs, dtype, classes, name)
 
 
+def _own(y: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """y in C order, aligned and writeable: any other kind of array would be another type to the compiled programs."""
+    return np.require(y, dtype, ["C", "A", "W"])
+
+
 def _names(kinds: set[type]) -> str:
     return ", ".join(sorted(k.__name__ for k in kinds)) or "no type"
 
@@ -85,7 +90,7 @@ def _numbers(y: np.ndarray, n_outputs: int, dtype: np.dtype, name: str) -> Encod
     columns = y.shape[1] if y.ndim == 2 else 1
     if columns != n_outputs:
         raise ValueError(f"{name} must have {n_outputs} columns, one an output of the network, got {columns}")
-    return Encoded(_NO_LABELS, np.ascontiguousarray(y, dtype).ravel(), None)
+    return Encoded(_NO_LABELS, _own(y, dtype).ravel(), None)
 
 
 def _rows(
@@ -97,7 +102,7 @@ def _rows(
         raise ValueError(f"{name} must have {n_outputs} columns, one an output of the network, got {y.shape[1]}")
     if y.min() < 0 or y.max() > 1:
         raise ValueError(f"rows of {name} must lie in 0..1, got {y.min()} .. {y.max()}")
-    targets = np.ascontiguousarray(y, dtype)
+    targets = _own(y, dtype)
     sums = targets.sum(axis=1, dtype=np.float64)
     if output == "softmax" and not np.allclose(sums, 1, atol=1e-4):
         row = int(np.argmax(abs(sums - 1)))

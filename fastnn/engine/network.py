@@ -83,7 +83,7 @@ class MLP:
         self.scaling = Scaling(None, None)
         self.input_scale = input_scale
         self.input_offset = input_offset
-        self.classes: np.ndarray | None = None
+        self._classes: np.ndarray | None = None
         self._parameters = Parameters(self.sizes, self.dtype)
         rng = np.random.default_rng(self.seed)
         self._parameters.set(*initializers.make_weights(init, self.sizes, rng, self.dtype))
@@ -117,6 +117,20 @@ class MLP:
     def biases(self, arrays: Sequence[Any]) -> None:
         self.set_parameters(self.weights, arrays)
 
+    @property
+    def classes(self) -> np.ndarray | None:
+        """The labels that the outputs stand for, sorted and different; None before the first training and without."""
+        return self._classes
+
+    @classes.setter
+    def classes(self, labels: Any) -> None:
+        if labels is not None:
+            labels = np.array(labels)
+            wanted = 2 if self.output == "logistic" and self.sizes[-1] == 1 else self.sizes[-1]
+            if labels.shape != (wanted,) or not np.array_equal(np.unique(labels), labels):
+                raise ValueError(f"classes must be {wanted} different labels in ascending order, got {labels}")
+        self._classes = labels
+
     def set_parameters(self, weights: Sequence[Any], biases: Sequence[Any]) -> None:
         """Set all weights, (inputs, outputs) a layer, and biases, (outputs,); nothing changes if one does not fit."""
         rng = np.random.default_rng(0)
@@ -149,10 +163,14 @@ class MLP:
         """
         return self.decide(self.outputs(X))
 
-    def outputs(self, X: Any, encoded: Encoded | None = None, loss: str | None = None) -> Any:
+    def outputs(
+        self, X: Any, encoded: Encoded | None = None, loss: str | None = None, n_threads: int | None = None
+    ) -> Any:
         """Raw outputs (n_samples, n_outputs); with encoded targets and a loss also the losses (n_samples,)."""
         X = as_matrix(X, self.sizes[0])
-        outputs, losses = self._predictor.run(X, encoded, HEADS[self.output, loss] if loss is not None else 0)
+        outputs, losses = self._predictor.run(
+            X, encoded, HEADS[self.output, loss] if loss is not None else 0, n_threads
+        )
         return outputs if encoded is None else (outputs, losses)
 
     def decide(self, outputs: np.ndarray) -> np.ndarray:
@@ -242,9 +260,9 @@ def load(path: str | os.PathLike[str]) -> MLP:
             seed=meta["seed"] or 0,
             **{k: meta[k] for k in keys},
         )
+        net.classes = meta["classes"]
     except (TypeError, ValueError) as error:
         raise model_file.ModelFileError(f"{os.fspath(path)} is not a usable model file: {error}") from None
-    net.classes = meta["classes"]
     return net
 
 

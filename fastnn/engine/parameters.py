@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +38,12 @@ class Parameters:
         self.count = sum((inputs + 1) * outputs for inputs, outputs in self.shapes)
         *self.offsets, total = itertools.accumulate(lengths, initial=0)
         self.flat = aligned_zeros(total, dtype)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Of a copy or from a pickle, which align to 16 bytes only."""
+        self.__dict__.update(state)
+        self.flat = aligned_zeros(state["flat"].size, state["flat"].dtype)
+        self.flat[:] = state["flat"]
 
     def _layer(self, i: int) -> np.ndarray:
         inputs, outputs = self.shapes[i]

@@ -33,7 +33,9 @@ class Predictor:
         self._gang = launch.Gang(1)
         self._lock = threading.Lock()
 
-    def run(self, X: np.ndarray, encoded: Encoded | None, head: int) -> tuple[np.ndarray, np.ndarray]:
+    def run(
+        self, X: np.ndarray, encoded: Encoded | None, head: int, n_threads: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Outputs (n_samples, n_outputs) for checked X, and with targets the losses (n_samples,), else none."""
         net = self._network
         no_labels, nothing = self._nothing
@@ -42,7 +44,7 @@ class Predictor:
         outputs = np.empty(len(X) * net.sizes[-1], net.dtype)
         losses = np.empty(0 if encoded is None else len(X))
         operations = 2 * net.n_parameters * len(X)
-        n_ranks = launch.useful_ranks(min(operations, 2 * net.n_parameters * 4096))
+        n_ranks = launch.useful_ranks(min(operations, 2 * net.n_parameters * 4096), n_threads)
         seconds = launch.expected_seconds(operations, n_ranks)
         if n_ranks == 1 and seconds < launch.SHORT_SECONDS and self._lock.acquire(blocking=False):
             try:

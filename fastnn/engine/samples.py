@@ -50,6 +50,8 @@ def as_matrix(X: Any, n_features: int, name: str = "X") -> np.ndarray:
         raise ValueError(
             f"{name} must have one row a sample, got shape {X.shape}; for a single sample pass {name}[None, :]"
         )
+    if len(X) >= 2**31:
+        raise ValueError(f"{name} must have fewer than 2**31 samples, got {len(X)}; train on parts of it")
     if len(X) == 0:
         raise ValueError(f"{name} must have at least one sample, got shape {X.shape}")
     if X.ndim > 2:
@@ -133,13 +135,13 @@ class Scaling:
         self._vectors: dict[tuple[bool, int, np.dtype], tuple[np.ndarray, np.ndarray]] = {}
 
     def vectors(self, of_bytes: bool, n_features: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-        """(scale, shift), each (n_features,), with input = x * scale + shift; `of_bytes` if x is uint8."""
+        """(scale, offset), each (n_features,) of dtype; `of_bytes` if x is uint8."""
         key = of_bytes, n_features, dtype
         if key not in self._vectors:
             scales, offsets = np.empty(n_features), np.empty(n_features)
             scales[:] = (1 / 255 if of_bytes else 1.0) if self.scale is None else self.scale
             offsets[:] = 0.0 if self.offset is None else self.offset
-            self._vectors[key] = scales.astype(dtype), (-offsets * scales + 0.0).astype(dtype)
+            self._vectors[key] = scales.astype(dtype), offsets.astype(dtype)
         return self._vectors[key]
 
 
@@ -152,7 +154,7 @@ def bundle(
     weights: np.ndarray,
 ) -> Samples:
     """The kernels' view of checked inputs and targets. The caller keeps X alive while kernels run."""
-    scale, shift = scaling.vectors(X.dtype == np.uint8, X.shape[1], dtype)
+    scale, offset = scaling.vectors(X.dtype == np.uint8, X.shape[1], dtype)
     return Samples(
         address=X.__array_interface__["data"][0],
         kind=SOURCE_TYPES[X.dtype],
@@ -160,7 +162,7 @@ def bundle(
         column_bytes=X.strides[1],
         n=len(X),
         scale=scale,
-        shift=shift,
+        offset=offset,
         labels=labels,
         targets=targets,
         weights=weights,

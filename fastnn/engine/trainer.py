@@ -220,7 +220,7 @@ class Trainer:
         self._check()
         X = as_matrix(X, self.net.sizes[0])
         encoded = self._encode(y, len(X), "y")
-        outputs, losses = self.net.outputs(X, encoded, self.loss)
+        outputs, losses = self.net.outputs(X, encoded, self.loss, self.n_threads)
         result = {"loss": float(losses.mean())}
         truth, predicted = scores.judged(encoded, outputs, self.net)
         if self.net.output == "identity":

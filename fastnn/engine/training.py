@@ -150,6 +150,7 @@ class Training:
             progress.on_step(min(epoch + done, epoch + n_epochs - 1) + 1, part / self.n_steps)
 
         start = time.perf_counter()
+        self.gang.control[gang.PROGRESS] = 0
         interrupt: KeyboardInterrupt | None = None
         try:
             self.gang.run(launch.TRAIN, arguments, expected_seconds=self.seconds_an_epoch * n_epochs, tick=tick)
@@ -160,9 +161,9 @@ class Training:
         seconds = (time.perf_counter() - start) / max(finished, 1)
         self.seconds_an_epoch = max(seconds, 1e-9)
         # the last update may overflow too, and no later loss would tell
-        if self.gang.control[gang.BAD] or not np.isfinite(self.net._parameters.flat).all():
-            self._report_divergence(epoch, rates, before)
-        for e in range(finished):
+        bad_loss = bool(self.gang.control[gang.BAD])
+        diverged = bad_loss or not np.isfinite(self.net._parameters.flat).all()
+        for e in range(finished if bad_loss or not diverged else finished - 1):
             logs = {"epoch": epoch + e + 1, "train_loss": float(losses[e]) / self.total_weight}
             logs |= self._validate()
             logs["learning_rate"] = float(rates[(e + 1) * self.n_steps - 1])
@@ -172,6 +173,8 @@ class Training:
             progress.on_epoch_end(logs)
             for callback in trainer.callbacks:
                 callback.on_epoch_end(epoch + e, logs)
+        if diverged:
+            self._report_divergence(epoch, rates, before)
         if interrupt is not None:
             raise interrupt
         return epoch + n_epochs
@@ -186,7 +189,7 @@ class Training:
         if self.validation is None:
             return {}
         X, encoded = self.validation
-        outputs, losses = self.net.outputs(X, encoded, self.trainer.loss)
+        outputs, losses = self.net.outputs(X, encoded, self.trainer.loss, self.trainer.n_threads)
         logs = {"val_loss": float(losses.mean())}
         if self.net.output != "identity":
             logs["val_accuracy"] = scores.accuracy(*scores.judged(encoded, outputs, self.net))

@@ -153,5 +153,5 @@ class Plan:
             momentum=real(momentum),
             l1=real(l1),
             l2=real(l2),
-            max_norm=real(max_norm),
+            max_norm=max(real(max_norm), np.finfo(real).tiny) if max_norm else real(0),  # 0 stands for none
         )

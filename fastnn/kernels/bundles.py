@@ -52,8 +52,8 @@ class Samples(NamedTuple):
     row_bytes: int
     column_bytes: int
     n: int
-    scale: np.ndarray  # real (features,): input = value * scale + shift
-    shift: np.ndarray  # real (features,)
+    scale: np.ndarray  # real (features,): input = (value - offset) * scale
+    offset: np.ndarray  # real (features,)
     labels: np.ndarray  # int32 (n,): index of the class; or empty
     targets: np.ndarray  # real, flat (n * outputs,): or empty
     weights: np.ndarray  # real (n,): sample weights; or empty

@@ -34,7 +34,7 @@ def gather_rows(rank, net, samples, work, first, base, m):
         gather(samples, sample, x)
         for i in range(used.shape[0]):
             size = abs(x[i])
-            used[i] = size if size > used[i] else used[i]
+            used[i] = used[i] if size <= used[i] else size  # NaN is used
 
 
 @piece
@@ -76,7 +76,8 @@ def learn_rows(rank, net, rule, samples, work, first, base, m, row_key, factor, 
         sample = np.int64(work.order[first + r - base])
         weight = samples.weights[sample] if samples.weights.shape[0] > 0 else net.keep.dtype.type(1)
         loss = head_row(net, rule, samples, work, r, sample, spare, weight * factor)
-        work.losses[r] = loss * weight
+        loss = np.float64(loss) * weight
+        work.losses[r] = loss
         if not (loss - loss == 0):
             atomic_store(control, BAD, 1)
     backward_rows(net, work, base, m, mine, row_key)
@@ -161,7 +162,7 @@ def train(
         if rank == 0:
             losses[e] = 0.0
             if shuffled:
-                shuffle(work.order, epoch_key)
+                shuffle(work.order, key(epoch_key, 0))
         barrier(n_ranks, control)
         for start in range(0, n, batch_size):
             stop = min(start + batch_size, n)
@@ -175,7 +176,7 @@ def train(
                 start,
                 stop,
                 block,
-                key(epoch_key, start),
+                key(key(epoch_key, 1), start),
                 rates[step],
                 control,
             )

@@ -16,7 +16,7 @@ from fastnn.ops.heads import link, loss_and_delta
 from fastnn.ops.random import key
 from fastnn.simd.hashing import dropout_factor
 from fastnn.simd.memory import transpose_block, unit_of, view, view_at
-from fastnn.simd.scalar import constant, fma
+from fastnn.simd.scalar import constant
 
 _uint8_at, _float32_at, _float64_at = (view_at(t) for t in (types.uint8, types.float32, types.float64))
 _zero, _one = constant(0.0), constant(1.0)
@@ -24,24 +24,24 @@ _zero, _one = constant(0.0), constant(1.0)
 
 @piece
 def gather(samples, sample, out):
-    """out = value * scale + shift for one sample: the only code that knows the inputs' type and layout."""
+    """out = (value - offset) * scale for one sample: the only code that knows the inputs' type and layout."""
     n = out.shape[0]
     real = out.dtype.type
     at = samples.address + sample * samples.row_bytes
     step = samples.column_bytes
-    scale, shift = samples.scale, samples.shift
+    scale, offset = samples.scale, samples.offset
     if samples.kind == 0 and step == 1:
         bytes_ = _uint8_at(at, n)
         for i in range(n):
-            out[i] = fma(real(bytes_[i]), scale[i], shift[i])
+            out[i] = (real(bytes_[i]) - offset[i]) * scale[i]
     elif samples.kind == 1 and step == 4:
         singles = _float32_at(at, n)
         for i in range(n):
-            out[i] = fma(real(singles[i]), scale[i], shift[i])
+            out[i] = (real(singles[i]) - offset[i]) * scale[i]
     elif samples.kind == 2 and step == 8:
         doubles = _float64_at(at, n)
         for i in range(n):
-            out[i] = fma(real(doubles[i]), scale[i], shift[i])
+            out[i] = (real(doubles[i]) - offset[i]) * scale[i]
     else:
         for i in range(n):
             where = at + i * step
@@ -51,17 +51,17 @@ def gather(samples, sample, out):
                 value = real(_float32_at(where, 1)[0])
             else:
                 value = real(_float64_at(where, 1)[0])
-            out[i] = fma(value, scale[i], shift[i])
+            out[i] = (value - offset[i]) * scale[i]
 
 
 @piece
 def find_alive(used, alive):
-    """Write the indices of inputs with used > 0, (inputs,), and then that of the biases; returns their number."""
+    """Write the indices of inputs that are used, (inputs,), and then that of the biases; returns their number."""
     n = used.shape[0]
     k = 0
     for i in range(n):
         alive[k] = i
-        k += used[i] > _zero(used[i])
+        k += used[i] != _zero(used[i])
     alive[k] = n
     return k + 1
 
@@ -109,10 +109,8 @@ def forward_rows(net, work, base, m, terms, k, row_key):
         a0, z0 = levels[l - 1, ACTS] + base * a_row, levels[l, HELD] + base * z_row
         for j in range(0, width, panel):
             w0, w = levels[l, PARAMS] + j * (I + 1), min(panel, width - j)
-            if l == 1:
-                forward_panel(m, w, rows, a0, a_row, net.params, w0, rows, z0 + j, z_row, terms, k)
-            else:
-                forward_panel(m, w, rows, a0, a_row, net.params, w0, rows, z0 + j, z_row, work.every, I + 1)
+            forward_panel(m, w, rows, a0, a_row, net.params, w0, rows, z0 + j, z_row, terms, k)
+        terms, k = work.every, levels[l, UNITS] + 1
 
 
 @piece

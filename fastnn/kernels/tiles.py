@@ -33,11 +33,11 @@ def apply_gradient(net, rule, g, at, n, n_weights, rate):
 def any_used(work, I, start, stop):
     """Whether any sample of the row block has an input other than zero in columns start .. stop; biases always."""
     used = work.used
-    if used.shape[0] == 0 or start >= stop or stop == I:
+    if used.shape[0] == 0 or stop == I:
         return True
     for first in range(0, used.shape[0], I):
         for i in range(first + start, first + stop):
-            if used[i] > _zero(used[i]):
+            if used[i] != _zero(used[i]):
                 return True
     return False
 

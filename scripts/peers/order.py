@@ -13,7 +13,7 @@ _jit.use_cache()
 
 @_jit.program
 def _shuffle(order, seed, epoch):
-    shuffle(order, key(seed, epoch))
+    shuffle(order, key(key(seed, epoch), 0))
 
 
 def shuffled(n: int, seed: int, epoch: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from data import classification, multilabel, one_hot, regression
 
 from fastnn import MLP, Trainer
 from fastnn.engine.labels import encode
+from fastnn.kernels import epoch
 
 F32 = np.dtype("float32")
 
@@ -268,3 +269,19 @@ def test_numbers_to_predict(n_targets):
         np.mean(1 - error.sum(axis=0) / ((Y - Y.mean(axis=0)) ** 2).sum(axis=0)), rel=1e-5
     )
     assert "accuracy" not in scores
+
+
+def test_targets_that_cannot_be_written_compile_nothing_anew():
+    """A read-only or unaligned y is another type to Numba than the arrays for which programs are compiled."""
+    X = np.random.default_rng(0).random((20, 3))
+    y = np.random.default_rng(1).random(20)
+    odd = np.frombuffer(b"x" + y.tobytes(), np.uint8)[1:].view(np.float64)
+    frozen = y.copy()
+    frozen.flags.writeable = False
+    fingerprints = set()
+    for targets in (y, frozen, odd):
+        net = MLP([3, 4, 1], output="identity", dtype="float64", seed=2)
+        Trainer(net, loss="mse", max_epochs=2, verbose=0).fit(X, targets)
+        fingerprints.add(net.fingerprint())
+        assert len(epoch.train.overloads) <= 2  # float32 and float64
+    assert len(fingerprints) == 1

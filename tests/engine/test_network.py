@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from data import classification, parameters, problem
@@ -312,3 +315,22 @@ def test_a_file_that_is_none(tmp_path):
         fastnn.load(tmp_path / "net")
     with pytest.raises(fastnn.ModelFileError, match="missing"):
         fastnn.load(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("classes", [[1, 2], [1, 1, 2], [3, 2, 1], [[1, 2, 3]]])
+def test_classes_that_do_not_fit_the_outputs_are_refused(classes):
+    net = MLP([2, 3])
+    with pytest.raises(ValueError, match="classes must be 3 different labels in ascending order"):
+        net.classes = classes
+    net.classes = ["a", "b", "c"]
+    assert net.classes.tolist() == ["a", "b", "c"]
+
+
+def test_copies_are_aligned_and_predict_the_same():
+    net = MLP([5, 7, 3], seed=1)
+    X = np.ones((2, 5))
+    for copied in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert copied._parameters.flat.ctypes.data % 64 == 0
+        np.testing.assert_array_equal(copied.predict_proba(X), net.predict_proba(X))
+        copied.biases = [np.ones(7), np.ones(3)]
+        assert copied.fingerprint() != net.fingerprint()

@@ -44,6 +44,15 @@ def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
     return value
 
 
+def unmasked(name: str, value: Any) -> None:
+    """Refuse a masked array with masked entries: what lies under the mask would be used."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ValueError(
+            f"{name} has {np.ma.count_masked(value)} masked entries; fill them, for example with {name}.filled(0), "
+            "or remove such samples"
+        )
+
+
 def number(
     name: str,
     value: Any,
@@ -56,7 +65,10 @@ def number(
     """Return `value` as float if it is finite and in [low, high]; `above`/`below` exclude that end."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    value = float(value)
+    try:
+        value = float(value)
+    except OverflowError:  # a whole number of 309 digits
+        value = math.inf
     if not math.isfinite(value):
         raise ValueError(f"{name} must be finite, got {value}")
     if value < low or (above and value == low):

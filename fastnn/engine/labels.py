@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastnn._checks import unmasked
+
 _NO_LABELS = np.empty(0, np.int32)
 
 
@@ -49,6 +51,7 @@ def encode(
     TypeError, ValueError
         With a sentence, if y does not fit X, the outputs or the classes.
     """
+    unmasked(name, y)
     y = np.asarray(y)
     if y.dtype.kind == "O":
         kinds = {type(v) for v in y.ravel()}
@@ -75,9 +78,14 @@ def encode(
     return _classes(y, output, n_outputs, dtype, classes, name)
 
 
-def _own(y: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def _own(y: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
     """y in C order, aligned and writeable: any other kind of array would be another type to the compiled programs."""
-    return np.require(y, dtype, ["C", "A", "W"])
+    with np.errstate(over="ignore"):
+        own = np.require(y, dtype, ["C", "A", "W"])
+    if not np.isfinite(own).all():
+        row = np.argwhere(~np.isfinite(own))[0][0]
+        raise ValueError(f"{name} must be finite in {dtype}, got {y[row]} at row {row}; scale it or take float64")
+    return own
 
 
 def _names(kinds: set[type]) -> str:
@@ -90,7 +98,7 @@ def _numbers(y: np.ndarray, n_outputs: int, dtype: np.dtype, name: str) -> Encod
     columns = y.shape[1] if y.ndim == 2 else 1
     if columns != n_outputs:
         raise ValueError(f"{name} must have {n_outputs} columns, one an output of the network, got {columns}")
-    return Encoded(_NO_LABELS, _own(y, dtype).ravel(), None)
+    return Encoded(_NO_LABELS, _own(y, dtype, name).ravel(), None)
 
 
 def _rows(
@@ -102,7 +110,7 @@ def _rows(
         raise ValueError(f"{name} must have {n_outputs} columns, one an output of the network, got {y.shape[1]}")
     if y.min() < 0 or y.max() > 1:
         raise ValueError(f"rows of {name} must lie in 0..1, got {y.min()} .. {y.max()}")
-    targets = _own(y, dtype)
+    targets = _own(y, dtype, name)
     sums = targets.sum(axis=1, dtype=np.float64)
     if output == "softmax" and not np.allclose(sums, 1, atol=1e-4):
         row = int(np.argmax(abs(sums - 1)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Sequence
@@ -84,7 +85,13 @@ class MLP:
         self.input_scale = input_scale
         self.input_offset = input_offset
         self._classes: np.ndarray | None = None
-        self._parameters = Parameters(self.sizes, self.dtype)
+        try:
+            self._parameters = Parameters(self.sizes, self.dtype)
+        except (MemoryError, ValueError):  # ValueError: NumPy cannot even count so many bytes
+            gigabytes = sum((i + 1) * o for i, o in itertools.pairwise(self.sizes)) * self.dtype.itemsize / 1e9
+            raise MemoryError(
+                f"sizes {self.sizes} take {gigabytes:,.0f} GB of parameters; choose smaller layers"
+            ) from None
         rng = np.random.default_rng(self.seed)
         self._parameters.set(*initializers.make_weights(init, self.sizes, rng, self.dtype))
         self._predictor = Predictor(self)
@@ -293,7 +300,7 @@ def _checked_activations(activation: Any, n_hidden: int) -> list[str]:
 
 def _checked_dtype(dtype: Any) -> np.dtype:
     try:
-        name = np.dtype(dtype).name
+        name = "None" if dtype is None else np.dtype(dtype).name  # np.dtype(None) is float64
     except TypeError:
         name = str(dtype)
     return np.dtype(_checks.choice("dtype", name, ("float32", "float64")))

@@ -37,6 +37,7 @@ def as_matrix(X: Any, n_features: int, name: str = "X") -> np.ndarray:
     """
     if hasattr(X, "tocsr"):
         raise TypeError(f"{name} is a sparse matrix, which is not supported; pass {name}.toarray()")
+    _checks.unmasked(name, X)
     try:
         X = np.asanyarray(X)
     except ValueError as error:
@@ -117,7 +118,10 @@ def has_idle_inputs(X: np.ndarray, offset: float | np.ndarray | None, batch_size
 def checked_scaling(name: str, value: Any, n_features: int) -> float | np.ndarray | None:
     if value is None or np.isscalar(value):
         return value if value is None else _checks.number(name, value)
-    array = np.array(value, np.float64)
+    array = np.array(value)
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"{name} must be a number or {n_features} numbers, one a feature, got dtype {array.dtype}")
+    array = array.astype(np.float64)
     if array.shape != (n_features,):
         raise ValueError(f"{name} must be a number or {n_features} numbers, one a feature, got shape {array.shape}")
     if not np.isfinite(array).all():

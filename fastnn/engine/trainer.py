@@ -108,6 +108,8 @@ class Trainer:
         self.seed = seed
         self.n_threads = n_threads
         self.verbose = verbose
+        if not isinstance(callbacks, Iterable):
+            raise TypeError(f"callbacks must be a list of fastnn.Callback objects, got {callbacks!r}; write [...]")
         self.callbacks = list(callbacks)
         self.history = History()
         self.stop_training = False
@@ -192,15 +194,18 @@ class Trainer:
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val must be given together, got only one of them")
         former_classes, net.classes = net.classes, encoded.classes
+        training = None
         try:
             validation = None
             if X_val is not None:
                 X_val = as_matrix(X_val, net.sizes[0], "X_val")
                 validation = (X_val, self._encode(y_val, len(X_val), "y_val"))
+            training = Training(self, X, encoded, weights, validation)
+            training.run()
         except BaseException:
-            net.classes = former_classes
+            if training is None or not training.has_begun:
+                net.classes = former_classes
             raise
-        Training(self, X, encoded, weights, validation).run()
         return self.history
 
     def evaluate(self, X: Any, y: Any) -> dict[str, float]:

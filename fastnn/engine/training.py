@@ -56,7 +56,8 @@ class Training:
         self.net = net = trainer.net
         self.X = X  # the kernels have only its address
         self.validation = validation
-        self.batch_size = min(trainer.batch_size, len(X))
+        self.has_begun = False  # whether weights may have changed
+        self.batch_size = min(int(trainer.batch_size), len(X))
         self.n_steps = -(-len(X) // self.batch_size)
         self.total_weight = float(weights.sum(dtype=np.float64)) if weights.size else float(len(X))
         # DESIGN's count: 6 a weight and sample, less the deltas that the first layer does not need
@@ -120,12 +121,12 @@ class Training:
         listens = type(self.schedule).on_epoch_end is not schedules.Schedule.on_epoch_end
         if self.trainer.callbacks or self.validation is not None or listens:
             return 1
-        return min(self.trainer.max_epochs - epoch, max(1, int(ENTRY_SECONDS / self.seconds_an_epoch)))
+        return min(int(self.trainer.max_epochs) - epoch, max(1, int(ENTRY_SECONDS / self.seconds_an_epoch)))
 
     def _rates(self, epoch: int) -> np.ndarray:
         """Learning rates of the steps of an epoch; a user's own schedule is checked."""
         trainer = self.trainer
-        rates = self.schedule.rates(epoch, self.n_steps, trainer.optimizer.learning_rate, trainer.max_epochs)
+        rates = self.schedule.rates(epoch, self.n_steps, trainer.optimizer.learning_rate, int(trainer.max_epochs))
         rates = np.asarray(rates, np.float64)
         if rates.shape != (self.n_steps,) or not np.isfinite(rates).all() or (rates < 0).any():
             raise ValueError(
@@ -149,6 +150,7 @@ class Training:
             done, part = divmod(steps, self.n_steps)
             progress.on_step(min(epoch + done, epoch + n_epochs - 1) + 1, part / self.n_steps)
 
+        self.has_begun = True
         start = time.perf_counter()
         self.gang.control[gang.PROGRESS] = 0
         interrupt: KeyboardInterrupt | None = None
@@ -182,7 +184,8 @@ class Training:
     def _arguments(self, epochs: tuple[int, int], rates: np.ndarray, losses: np.ndarray) -> tuple[Any, ...]:
         """Of the program kernels.epoch.train, after the ranks and before control."""
         plan, trainer = self.plan, self.trainer
-        order = (self.batch_size, plan.block, bool(trainer.shuffle), trainer.seed)
+        # plain numbers: for each of NumPy's types the program would be compiled again
+        order = (self.batch_size, plan.block, bool(trainer.shuffle), int(trainer.seed))
         return plan.net, self.rule, self.samples, plan.work, epochs, *order, rates, losses
 
     def _validate(self) -> dict[str, float]:

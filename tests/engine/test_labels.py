@@ -285,3 +285,17 @@ def test_targets_that_cannot_be_written_compile_nothing_anew():
         fingerprints.add(net.fingerprint())
         assert len(epoch.train.overloads) <= 2  # float32 and float64
     assert len(fingerprints) == 1
+
+
+def test_a_number_that_is_infinite_in_float32_is_named():
+    y = np.array([1.0, 1e300])
+    with pytest.raises(ValueError, match=r"y must be finite in float32, got 1e\+300 at row 1; scale it"):
+        encode(y, 2, "identity", 1, np.dtype(np.float32), None)
+    assert encode(y, 2, "identity", 1, np.dtype(np.float64), None).targets[1] == 1e300
+
+
+def test_masked_labels_are_refused():
+    y = np.ma.masked_array([0, 1, 1], mask=[False, False, True])
+    with pytest.raises(ValueError, match="y has 1 masked entries; fill them"):
+        encode(y, 3, "softmax", 2, np.dtype(np.float32), None)
+    assert encode(y[:2], 2, "softmax", 2, np.dtype(np.float32), None).labels.tolist() == [0, 1]

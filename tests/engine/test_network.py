@@ -334,3 +334,31 @@ def test_copies_are_aligned_and_predict_the_same():
         np.testing.assert_array_equal(copied.predict_proba(X), net.predict_proba(X))
         copied.biases = [np.ones(7), np.ones(3)]
         assert copied.fingerprint() != net.fingerprint()
+
+
+def test_masked_samples_are_refused():
+    net = MLP([2, 2])
+    X = np.ma.masked_array([[1.0, np.nan], [0.0, 1.0]], mask=[[False, True], [False, False]])
+    with pytest.raises(ValueError, match="X has 1 masked entries; fill them"):
+        net.predict(X)
+    assert len(net.predict(X[1:])) == 1
+
+
+@pytest.mark.parametrize("width", [2**20, 2**31 - 1])
+def test_sizes_that_no_machine_can_hold(width):
+    with pytest.raises(MemoryError, match=rf"sizes \[{width}, {width}\] take [\d,]+ GB of parameters; choose smaller"):
+        MLP([width, width])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "sentence"),
+    [
+        ({"dtype": None}, ValueError, "dtype must be one of float32, float64, got 'None'"),
+        ({"input_scale": ["a", "b"]}, TypeError, "input_scale must be a number or 2 numbers, .* got dtype <U1"),
+        ({"input_offset": [1j, 0]}, TypeError, "input_offset must be a number or 2 numbers, .* got dtype complex128"),
+        ({"input_scale": 10**400}, ValueError, "input_scale must be finite"),
+    ],
+)
+def test_values_that_numpy_would_take_or_explain_badly(arguments, error, sentence):
+    with pytest.raises(error, match=sentence):
+        MLP([2, 2], **arguments)

@@ -17,6 +17,7 @@ from data import classification, multilabel, regression
 
 import fastnn
 from fastnn import MLP, SGD, CSVLogger, DivergenceError, EarlyStopping, LambdaCallback, ModelCheckpoint, Trainer
+from fastnn.engine import launch
 from fastnn.engine import training as training_module
 
 X, y = classification(67)
@@ -521,3 +522,34 @@ def test_ctrl_c_while_many_short_epochs_run_in_one_call():
     assert found["reason"] == "interrupted"
     assert found["done"] > 0
     assert found["finite"]
+
+
+@pytest.mark.parametrize("type_", [np.int32, np.uint8, np.uint64])
+def test_numpys_whole_numbers_compile_nothing_again(type_):
+    X, y = np.eye(4), [0, 1, 0, 1]
+    bits = []
+    for number in (int, type_):
+        net = MLP([4, 3, 2], seed=number(1))
+        settings = {"batch_size": number(3), "max_epochs": number(2), "seed": number(5), "n_threads": number(1)}
+        Trainer(net, **settings, schedule="cosine", verbose=0).fit(X, y)
+        bits.append(net.fingerprint())
+        signatures = len(launch.TRAIN.overloads)
+    assert bits[0] == bits[1]
+    assert len(launch.TRAIN.overloads) == signatures
+
+
+@pytest.mark.parametrize("callbacks", [None, EarlyStopping("train_loss")])
+def test_callbacks_that_are_no_list(callbacks):
+    with pytest.raises(TypeError, match=r"callbacks must be a list of fastnn.Callback objects, got .*; write"):
+        Trainer(MLP([2, 2]), callbacks=callbacks)
+
+
+def test_a_fit_that_fails_before_its_first_step_sets_no_classes(tmp_path):
+    X = np.eye(2)
+    net = MLP([2, 2])
+    for settings in ({"schedule": lambda epoch: -1.0}, {"callbacks": [CSVLogger(tmp_path / "no" / "log.csv")]}):
+        with pytest.raises((ValueError, OSError)):
+            Trainer(net, verbose=0, **settings).fit(X, [0, 1])
+        assert net.classes is None
+    Trainer(net, verbose=0, max_epochs=1).fit(X, ["a", "b"])
+    assert net.classes.tolist() == ["a", "b"]

@@ -184,7 +184,6 @@ def test_json_holds_every_round():
 
 
 def test_picture(tmp_path):
-    pytest.importorskip("matplotlib")
     assert report.picture([canned()], tmp_path / "peers.png")
     assert (tmp_path / "peers.png").stat().st_size > 10_000
     assert not report.picture([], tmp_path / "none.png")

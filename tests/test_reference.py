@@ -192,7 +192,8 @@ def test_a_masked_unit_is_an_absent_unit():
 @pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
 @pytest.mark.parametrize("kind", ["classes", "two classes", "labels", "numbers"])
 def test_training_is_that_of_scikit_learn(kind, activation, rule):
-    neural_network = pytest.importorskip("sklearn.neural_network")
+    from sklearn import neural_network
+
     n, n_steps, rate, alpha = 23, 6, 0.1, 0.3
     momentum = 0.0 if rule == "sgd" else 0.8
     weight = sample_weights(n)

@@ -219,7 +219,8 @@ def test_where_the_first_bad_number_is():
 
 
 def test_a_sparse_matrix_is_refused():
-    sparse = pytest.importorskip("scipy.sparse")
+    from scipy import sparse
+
     with pytest.raises(TypeError, match=r"X is a sparse matrix, which is not supported; pass X.toarray\(\)"):
         MLP(SIZES).predict(sparse.csr_matrix(np.zeros((3, 13))))
 

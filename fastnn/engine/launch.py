@@ -99,6 +99,10 @@ def _drain() -> None:
         each._done.wait(10)
 
 
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_busy.clear)  # the threads of these gangs stay with the parent
+
+
 # (program, dtype) of which it is known that all is compiled: asking Numba takes 160 us, as long as 50 rows do
 _prepared: set[tuple[Any, np.dtype | None]] = set()
 

@@ -444,6 +444,33 @@ def test_a_forked_child_trains_after_its_parent_did():
     assert out.strip() == "True"
 
 
+FORK_MEANWHILE = """
+import os, sys, threading, time, warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+from data import classification
+from fastnn import MLP, Trainer
+
+trainer = Trainer(MLP([13, 11, 5]), max_epochs=10**9, n_threads=2, verbose=0)
+threading.Thread(target=trainer.fit, args=classification(67), daemon=True).start()
+while not len(trainer.history):
+    time.sleep(0.01)
+child = os.fork()
+if not child:
+    sys.exit(0)
+start = time.perf_counter()
+os.waitpid(child, 0)
+print(time.perf_counter() - start)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_child_does_not_wait_for_the_training_of_its_parent():
+    with run_python(FORK_MEANWHILE) as process:
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert float(out) < 5
+
+
 # One step an epoch, so that whatever is finished can be trained again and compared.
 INTERRUPTED = """
 import json, sys

@@ -449,11 +449,12 @@ import os, sys, threading, time, warnings
 warnings.simplefilter("ignore", DeprecationWarning)
 from data import classification
 from fastnn import MLP, Trainer
+from fastnn.engine import launch
 
 trainer = Trainer(MLP([13, 11, 5]), max_epochs=10**9, n_threads=2, verbose=0)
 threading.Thread(target=trainer.fit, args=classification(67), daemon=True).start()
-while not len(trainer.history):
-    time.sleep(0.01)
+while not (len(trainer.history) and launch._busy):
+    pass
 child = os.fork()
 if not child:
     sys.exit(0)

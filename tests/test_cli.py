@@ -337,6 +337,20 @@ def test_an_interrupted_training_keeps_its_model(folder, signum):
     assert fastnn.load(folder / "digits.safetensors").classes.tolist() == list(range(10))
 
 
+def test_a_training_that_is_stopped_in_its_first_epoch_replaces_no_model(folder, capsys, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fastnn.cli.train._warm_up", lambda dtype: 0.0)
+    monkeypatch.setattr(fastnn.Trainer, "fit", interrupted)
+    code, _, err = run(capsys, "train", "digits", "--save", "new.safetensors")
+    assert code == 1 and "interrupted after 0 of 30 epochs; the model so far is in new.safetensors" in err
+    before = (folder / "new.safetensors").read_bytes()
+    code, _, err = run(capsys, "train", "digits", "--save", "new.safetensors", "--seed", "7")
+    assert code == 1 and "interrupted after 0 of 30 epochs; new.safetensors is as it was" in err
+    assert (folder / "new.safetensors").read_bytes() == before
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes")
 def test_a_reader_that_leaves_is_no_traceback(model):
     with start("predict", model, "digits", "--part", "train", "--proba") as process:

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,10 +55,14 @@ def run(args: argparse.Namespace) -> int:
     with _sigterm_interrupts():
         compile_seconds = _warm_up(trainer.net.dtype)
         stopped_by = _fit(trainer, parts)
-        trainer.net.save(settings["save"])
+        # a few steps of a training that was stopped at once are no reason to replace an earlier model
+        kept = bool(stopped_by) and not trainer.history and Path(settings["save"]).exists()
+        if not kept:
+            trainer.net.save(settings["save"])
     if stopped_by:
         done = f"{len(trainer.history)} of {settings['epochs']} epochs"
-        print(f"fastnn: {stopped_by} after {done}; the model so far is in {settings['save']}", file=sys.stderr)
+        model = f"{settings['save']} is as it was" if kept else f"the model so far is in {settings['save']}"
+        print(f"fastnn: {stopped_by} after {done}; {model}", file=sys.stderr)
         return 1
 
     report = _report(args.data, settings, trainer, parts.scored) | {"compile_seconds": compile_seconds}

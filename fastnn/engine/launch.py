@@ -24,8 +24,10 @@ from fastnn.kernels.bundles import Net
 
 TRAIN, PREDICT = epoch.train, epoch.predict
 
-# Below this many floating-point operations a step (about 2 us), another rank costs more in barriers than it saves
-OPERATIONS_A_RANK = 300_000
+# Below this many floating-point operations a step another rank costs more than it saves, in barriers (0.2 us) and above
+# all in weights that each core must fetch from the other: 784-30-10 at mini-batch 10 (0.96 million) took 0.078 s an
+# epoch on one core and 0.090 on two
+OPERATIONS_A_RANK = 1_000_000
 # Runs expected to be shorter stay in the calling thread, where Ctrl-C has to wait for them
 SHORT_SECONDS = 0.02
 # For such estimates only; a floor of what one core does

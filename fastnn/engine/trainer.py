@@ -145,6 +145,16 @@ class Trainer:
             if not isinstance(callback, Callback):
                 raise TypeError(f"callbacks must be fastnn.Callback objects, got {callback!r}")
 
+    def _check_monitors(self) -> None:
+        """Without a validation set: raise if a callback or the schedule wants to watch one."""
+        for watcher in (*self.callbacks, schedules.make(self.schedule)):
+            monitor = getattr(watcher, "monitor", None)
+            if isinstance(monitor, str) and monitor.startswith("val_"):
+                raise ValueError(
+                    f"{type(watcher).__name__} watches {monitor!r}, which needs a validation set; "
+                    "pass X_val and y_val, or monitor='train_loss'"
+                )
+
     def dropout_of_levels(self) -> list[float]:
         """Probability of dropping, for the inputs and each hidden layer."""
         n_hidden = len(self.net.sizes) - 2
@@ -193,6 +203,8 @@ class Trainer:
         weights = as_weights(sample_weight, len(X), net.dtype)
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val must be given together, got only one of them")
+        if X_val is None:
+            self._check_monitors()
         former_classes, net.classes = net.classes, encoded.classes
         training = None
         try:

@@ -581,3 +581,15 @@ def test_a_fit_that_fails_before_its_first_step_sets_no_classes(tmp_path):
         assert net.classes is None
     Trainer(net, verbose=0, max_epochs=1).fit(X, ["a", "b"])
     assert net.classes.tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("settings", [{"callbacks": [EarlyStopping()]}, {"schedule": "plateau"}])
+def test_watching_a_validation_set_that_is_not_there_is_refused_before_training(settings):
+    X, y = classification(50)
+    net = MLP([13, 5], seed=1)
+    before = net.fingerprint()
+    trainer = Trainer(net, max_epochs=2, verbose=0, **settings)
+    with pytest.raises(ValueError, match="watches 'val_loss', which needs a validation set; pass X_val and y_val"):
+        trainer.fit(X, y)
+    assert net.fingerprint() == before and net.classes is None
+    trainer.fit(X, y, X, y)

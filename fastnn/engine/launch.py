@@ -1,7 +1,7 @@
 """FLOOR 3: starts programs: how many ranks, the gang of threads, stop flag, progress, Ctrl-C.
 
-The calling thread does not compute while a gang does: it waits, so that Python stays responsive. A run that is
-shorter than waking a gang takes (about 0.1 ms) is made in the calling thread.
+The calling thread does not compute while a gang does: it waits, so that Python stays responsive. A short
+run of one rank is made in the calling thread: waking a gang takes about 0.1 ms.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class Gang:
     def __init__(self, n_ranks: int) -> None:
         self.n_ranks = n_ranks
         self.control = np.zeros(gang.CONTROL_WORDS, np.int64)
-        self.control[gang.SPIN] = n_ranks <= available_cores()
+        self.control[gang.SPIN] = n_ranks == 1 or n_ranks <= available_cores()  # one rank waits for nobody
         self._jobs: list[queue.SimpleQueue] = []
         self._threads: list[threading.Thread] = []
         self._done = threading.Event()

@@ -60,9 +60,8 @@ class Training:
         self.batch_size = min(int(trainer.batch_size), len(X))
         self.n_steps = -(-len(X) // self.batch_size)
         self.total_weight = float(weights.sum(dtype=np.float64)) if weights.size else float(len(X))
-        # DESIGN's count: 6 a weight and sample, less the deltas that the first layer does not need
-        first, *_ = (i * o for i, o in zip(net.sizes, net.sizes[1:], strict=False))
-        self.operations = (6 * net.n_parameters - 2 * first) * self.batch_size
+        # 6 a weight and sample, less the deltas that the first layer does not need
+        self.operations = (6 * net.n_parameters - 2 * net.sizes[0] * net.sizes[1]) * self.batch_size
         self.n_ranks = launch.useful_ranks(self.operations, trainer.n_threads)
         optimizer = trainer.optimizer
         update = "sgd" if optimizer.momentum == 0 else "nesterov" if optimizer.nesterov else "momentum"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from numba import types
 
-from fastnn._jit import piece
+from fastnn._jit import op, piece
 from fastnn.kernels.bundles import ACTIVATION, ACTS, DELTAS, DROP, HELD, LD, PARAMS, STRIP, UNITS, WIDTH
 from fastnn.kernels.matmul import backward_layer, forward_panel, panel_of
 from fastnn.ops.activations import activate, multiply_slope, slope_needs_z
@@ -22,6 +22,13 @@ _uint8_at, _float32_at, _float64_at = (view_at(t) for t in (types.uint8, types.f
 _zero, _one = constant(0.0), constant(1.0)
 
 
+@op
+def convert(source, offset, scale, out):
+    """out = (source - offset) * scale in the precision of out; all (n,)."""
+    for i in range(out.shape[0]):
+        out[i] = (out.dtype.type(source[i]) - offset[i]) * scale[i]
+
+
 @piece
 def gather(samples, sample, out):
     """out = (value - offset) * scale for one sample: the only code that knows the inputs' type and layout."""
@@ -31,17 +38,11 @@ def gather(samples, sample, out):
     step = samples.column_bytes
     scale, offset = samples.scale, samples.offset
     if samples.kind == 0 and step == 1:
-        bytes_ = _uint8_at(at, n)
-        for i in range(n):
-            out[i] = (real(bytes_[i]) - offset[i]) * scale[i]
+        convert(_uint8_at(at, n), offset, scale, out)
     elif samples.kind == 1 and step == 4:
-        singles = _float32_at(at, n)
-        for i in range(n):
-            out[i] = (real(singles[i]) - offset[i]) * scale[i]
+        convert(_float32_at(at, n), offset, scale, out)
     elif samples.kind == 2 and step == 8:
-        doubles = _float64_at(at, n)
-        for i in range(n):
-            out[i] = (real(doubles[i]) - offset[i]) * scale[i]
+        convert(_float64_at(at, n), offset, scale, out)
     else:
         for i in range(n):
             where = at + i * step

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fastnn.cli import files
 from fastnn.cli.options import usage
-from fastnn.cli.output import print_json, print_lines
+from fastnn.cli.output import print_json, print_lines, print_table
 from fastnn.engine import launch
 
 DESCRIPTION = """\
@@ -78,7 +78,7 @@ def _print_record(record: Mapping[str, Any]) -> None:
         ]
     )
     print()
-    _print_table(
+    print_table(
         ["machine", *threads],
         [
             ["multiply-adds, GFLOP/s", *(f"{v:,.0f}" for v in record["peak_gflops"].values())],
@@ -86,7 +86,7 @@ def _print_record(record: Mapping[str, Any]) -> None:
         ],
     )
     print()
-    _print_table(
+    print_table(
         ["network, mini-batch", "threads", "samples/s", "GFLOP/s", "of roofline", *threads[1:]],
         [
             [
@@ -120,7 +120,7 @@ def _run_phases(args: argparse.Namespace, n_threads: int) -> int:
     for net in result["networks"]:
         rows.append([net["name"], *(f"{net['us'][part]:,.2f}" for part in _PARTS)])
         rows.append(["", *(f"{net['gflops'][part]:,.0f}" if part in net["gflops"] else "" for part in _PARTS)])
-    _print_table(["network, mini-batch", *(part.replace("_", " ") for part in _PARTS)], rows)
+    print_table(["network, mini-batch", *(part.replace("_", " ") for part in _PARTS)], rows)
     return 0
 
 
@@ -139,7 +139,7 @@ def _run_growth(args: argparse.Namespace, n_threads: int) -> int:
         ]
         for point in points
     ]  # fmt: skip
-    _print_table(header, rows)
+    print_table(header, rows)
     return 0
 
 
@@ -156,7 +156,7 @@ def _show_history(args: argparse.Namespace, file: Path) -> int:
         speeds = {net["name"]: f"{net['samples_per_second']:,.0f}" for net in record["networks"]}
         version = record["version"] + (" (quick)" if record["quick"] else "")
         rows.append([record["date"][:16], version, record["cpu"], *(speeds.get(name, "") for name in names)])
-    _print_table(["samples/s", "fastnn", "cpu", *names], rows)
+    print_table(["samples/s", "fastnn", "cpu", *names], rows)
     files.check_writable(args.picture, "--picture")
     try:
         # rough figures would only hide the others
@@ -166,10 +166,3 @@ def _show_history(args: argparse.Namespace, file: Path) -> int:
     else:
         print(f"\nplotted in {args.picture}")
     return 0
-
-
-def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as their longest cell; the first one to the left, the others to the right."""
-    first, *others = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    for name, *cells in (header, *rows):
-        print("  ".join([name.ljust(first), *map(str.rjust, cells, others)]).rstrip())

@@ -1,10 +1,10 @@
-"""FLOOR 4: what the commands print: aligned lines for people, one JSON document for machines."""
+"""FLOOR 4: what the commands print: aligned lines and tables for people, one JSON document for machines."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,13 @@ def print_lines(lines: Iterable[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in pairs)
     for name, value in pairs:
         print(f"{name:<{width}}  {value}")
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print columns as wide as their longest cell; the first one to the left, the others to the right."""
+    first, *others = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for name, *cells in (header, *rows):
+        print("  ".join([name.ljust(first), *map(str.rjust, cells, others)]).rstrip())
 
 
 def score_lines(part: str, scores: Mapping[str, float], n_samples: int) -> list[tuple[str, str]]:

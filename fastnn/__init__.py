@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
 from fastnn._version import __version__
 from fastnn.engine import schedules
 from fastnn.engine.callbacks import Callback, CSVLogger, EarlyStopping, LambdaCallback, ModelCheckpoint
@@ -28,3 +31,16 @@ __all__ = [
     "load",
     "schedules",
 ]
+
+# Modules of floor 4, imported when they are first asked for: `import fastnn; fastnn.metrics.report(...)`.
+_LAZY = ("datasets", "metrics", "plots")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return importlib.import_module(f"fastnn.{name}")
+    raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

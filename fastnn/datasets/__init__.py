@@ -10,7 +10,8 @@ import difflib
 from collections.abc import Callable
 from pathlib import Path
 
-from fastnn.datasets.csv_file import load_csv
+from fastnn._checks import boolean
+from fastnn.datasets import csv_cache, csv_file
 from fastnn.datasets.dataset import DataError, Dataset
 from fastnn.datasets.digits import load_digits
 from fastnn.datasets.idx import labels_beside, load_pair
@@ -24,7 +25,9 @@ NAMES = tuple(_LOADERS)
 _TABLES = (".csv", ".data", ".txt")
 
 
-def load(source: str | Path | tuple[str | Path, str | Path], *, label: str | int | None = None) -> Dataset:
+def load(
+    source: str | Path | tuple[str | Path, str | Path], *, label: str | int | None = None, cache: bool = True
+) -> Dataset:
     """Return the data set that a name or a path stands for.
 
     Parameters
@@ -36,6 +39,9 @@ def load(source: str | Path | tuple[str | Path, str | Path], *, label: str | int
         A name wins over a file of that name; write ./digits for the file.
     label : str or int, optional
         For CSV files: name, or index from 0, of the label column. Default: the column named label.
+    cache : bool, default True
+        Whether CSV files of 5 MB or more may be taken from a copy in the user's cache folder (FASTNN_CACHE_DIR),
+        and copied there; a copy counts until the file changes, and 2 GB of them are kept at most.
 
     Returns
     -------
@@ -53,6 +59,7 @@ def load(source: str | Path | tuple[str | Path, str | Path], *, label: str | int
     >>> load("digits")
     <Dataset digits: 1347 samples, 64 features (uint8), 450 test samples>
     """
+    boolean("cache", cache)
     if isinstance(source, str) and source in _LOADERS:
         _refuse_label(label, source)
         return _LOADERS[source]()
@@ -68,7 +75,7 @@ def load(source: str | Path | tuple[str | Path, str | Path], *, label: str | int
     path = Path(source).expanduser()
     name = path.name.lower().removesuffix(".gz")
     if name.endswith(_TABLES):
-        return load_csv(path, label)
+        return (csv_cache if cache else csv_file).load_csv(path, label)
     if name.endswith(".npz"):
         _refuse_label(label, path)
         return load_npz(path)

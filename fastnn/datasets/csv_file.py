@@ -11,6 +11,7 @@ import difflib
 import io
 import math
 import re
+import warnings
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -170,17 +171,19 @@ def _parse(raw: bytes, layout: _Layout, dtype: type) -> tuple[np.ndarray | None,
     if not any(line.strip() for line in islice(_lines(raw), layout.n_header_lines, None)):
         return None, []
     try:
-        table: np.ndarray = np.loadtxt(
-            islice(_lines(raw), layout.n_header_lines, None),
-            dtype=dtype,
-            comments=None,
-            delimiter=",",
-            quotechar='"',
-            converters={layout.label: lambda cell: codes.setdefault(cell.strip(), len(codes))}
-            if layout.label is not None
-            else None,
-            ndmin=2,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DeprecationWarning)  # with which NumPy 2.0 reads the byte 0.5 as 0
+            table: np.ndarray = np.loadtxt(
+                islice(_lines(raw), layout.n_header_lines, None),
+                dtype=dtype,
+                comments=None,
+                delimiter=",",
+                quotechar='"',
+                converters={layout.label: lambda cell: codes.setdefault(cell.strip(), len(codes))}
+                if layout.label is not None
+                else None,
+                ndmin=2,
+            )
     except ValueError:
         return None, []
     if table.shape[1] != layout.n_columns or not np.isfinite(table).all():
@@ -251,4 +254,4 @@ def _is_number(cell: str) -> bool:
         float(cell)
     except ValueError:
         return False
-    return "_" not in cell  # Python reads 1_000 as a number, CSV does not
+    return cell.isascii() and "_" not in cell  # Python reads 1_000 and \u0663 as numbers, NumPy does not

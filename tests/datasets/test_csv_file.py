@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv as python_csv
 import gzip
+import math
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -193,3 +196,64 @@ def test_fast_and_slow_reading_agree_on_random_pixels(csv) -> None:
     plain, as_floats = load_csv(csv(text)), load_csv(csv(text.replace(",7,", ",7.0,")))
     for data in (plain, as_floats):
         assert data.X.dtype == np.uint8 and np.array_equal(data.X, X) and np.array_equal(data.y, y)
+
+
+NUMBERS = ["0", "255", "007", "-0", "+5", " 7 ", '"1"', '" 1"', "1.0", "255.0", "1.", ".0", "1e2", "1E+1", "255e0"]
+WIDE = ["256", "257", "-1", "1000", "65536", "4294967297", "999999999999999999999", "1e3", "1e308"]
+FRACTIONS = ["0.5", "254.5", "1e-1", "-0.5", "1e-300"]
+JUNK = [
+    "", " ", '""', "nan", "inf", "-inf", "1e400", "NA", "?", "x", "1x", "0x10", "0b1", "1_0", "1 2", "1d2", "1e", "--1",
+    "+-1", "1j", "True", "'1'", "1,2", '"1,2"', "\u0663", "1\u0663", "\x00", "1\x00", "\x001", "\ufeff1", "#1", "1;2",
+    "-", ".", "+", "\u00b2", "1%", "1\t2", '1"', "\\1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("cell", [*NUMBERS, *WIDE, *FRACTIONS, *JUNK], ids=ascii)
+@pytest.mark.parametrize("end", ["\n", "\r\n", ""], ids=["LF", "CRLF", "cut"])
+@pytest.mark.parametrize("place", [0, 1], ids=["middle", "last"])
+def test_a_cell_is_read_as_python_reads_it_or_refused(csv, cell, end, place) -> None:
+    """Among pixels, which are parsed as bytes first, and among other numbers."""
+    row = ["3", "4"]
+    row[place] = cell
+    text = f"1,3,4\n2,{','.join(row)}{end}"
+    (*_, cells) = python_csv.reader(text.splitlines())
+    try:
+        expected = [float(x) if x.strip().isascii() and "_" not in x else math.nan for x in cells]
+    except ValueError:
+        expected = []
+    is_good = len(expected) == 3 and all(map(math.isfinite, expected))
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")  # as users have it, who do not make errors of them
+        for names in ("pixel0,pixel1", "a,b"):
+            path = csv(f"label,{names}\n{text}")
+            if is_good:
+                data = load(path)
+                assert data.X.tolist() == [[3, 4], expected[1:]]
+                assert data.y.tolist() == [1, 2]
+            else:
+                with pytest.raises(DataError, match=r"^line 3 of .*t\.csv"):
+                    load(path)
+
+
+@pytest.mark.parametrize("digit", ["\u0663", "\uff13", "1\u0663"])
+def test_digits_of_other_scripts_are_words(csv, digit) -> None:
+    assert load(csv(f"a,label\n1,{digit}\n")).y.tolist() == [digit]
+
+
+def test_a_pixel_that_is_half_is_no_byte_with_any_numpy(csv, monkeypatch) -> None:
+    loadtxt = np.loadtxt
+
+    def old_loadtxt(*arguments, dtype, **options):
+        """NumPy before 2.3 reads bytes by way of floats, with this warning only."""
+        try:
+            warnings.warn("loadtxt(): Parsing an integer via a float is deprecated.", DeprecationWarning, stacklevel=2)
+        except DeprecationWarning as error:
+            raise ValueError("could not convert string '0.5' to uint8") from error
+        return loadtxt(*arguments, dtype=np.float64, **options).astype(dtype)
+
+    monkeypatch.setattr(
+        "numpy.loadtxt", lambda *a, dtype, **o: (old_loadtxt if dtype == np.uint8 else loadtxt)(*a, dtype=dtype, **o)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert load(csv(f"label,{pixels(2)}\n7,0,0.5\n")).X.tolist() == [[0, 0.5]]

@@ -83,7 +83,9 @@ def learning_curves(epochs: History | Iterable[Mapping[str, Any]], axes: Any = N
 
 
 def confusion_matrix(report: Report, ax: Axes | None = None) -> Axes:
-    """Draw the confusion matrix of a report; the colour of a cell is its share of the actual class.
+    """Draw the confusion matrix of a report.
+
+    The darker a cell, the larger its share of the actual class; by the square root, so that rare mistakes show.
 
     Parameters
     ----------
@@ -102,9 +104,9 @@ def confusion_matrix(report: Report, ax: Axes | None = None) -> Axes:
     from sklearn.metrics import ConfusionMatrixDisplay
 
     counts = report.confusion
-    shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
     names = [str(label) for label in report.classes]
-    display = ConfusionMatrixDisplay(shares, display_labels=names)
+    shade = np.sqrt(counts / counts.sum(axis=1, keepdims=True).clip(min=1))
+    display = ConfusionMatrixDisplay(shade, display_labels=names)
     display.plot(
         ax=ax,
         cmap="Blues",
@@ -115,10 +117,10 @@ def confusion_matrix(report: Report, ax: Axes | None = None) -> Axes:
         text_kw={"fontsize": 8 if n <= 12 else 7},
     )
     if display.text_ is not None:
-        for text, count in zip(display.text_.ravel(), counts.ravel().tolist(), strict=True):
-            text.set_text(str(count) if count else "")
+        for text, count, dark in zip(display.text_.flat, counts.flat, shade.flat, strict=True):
+            text.set(text=str(count) if count else "", color="white" if dark > 0.6 else "black")
     ax.set(xlabel="predicted", ylabel="actual")
-    ax.set_title(f"accuracy {report.accuracy:.2%} of {report.n_samples:,} samples")
+    ax.set_title(f"accuracy {report.accuracy:.2%} of {report.n_samples:,} samples", fontsize=11)
     return ax
 
 

@@ -72,7 +72,7 @@ def mistakes(
         ax.axis("off")
         ax.text(0.5, 0.5, "no mistakes", ha="center", va="center", transform=ax.transAxes)
         return np.array([ax])
-    titles = [f"actual {m.actual}\npredicted {m.predicted} ({m.confidence:.0%})" for m in shown]
+    titles = [f"actual {m.actual}\npredicted {m.predicted} ({m.confidence:.1%})" for m in shown]
     return images(np.asarray(X)[[m.index for m in shown]], image_shape, titles, axes)
 
 
@@ -138,7 +138,10 @@ def first_layer_weights(net: MLP, image_shape: Sequence[int], axes: Any = None, 
     drawn = _draw(pictures, list(map(str, names)), axes, -limit, limit, "RdBu_r")
     if axes is None:
         figure = drawn[0].figure
-        figure.colorbar(drawn[0].images[0], ax=figure.axes, shrink=0.6, label="weight", extend="both")
+        width, height = figure.get_size_inches()
+        figure.set_size_inches(width + 0.9, height)
+        scale = figure.colorbar(drawn[0].images[0], ax=figure.axes, aspect=30, label="weight", extend="both")
+        scale.ax.tick_params(labelsize=8)
     return drawn
 
 
@@ -185,11 +188,11 @@ def _draw(pictures: np.ndarray, titles: Sequence[str], axes: Any, low: float, hi
 
 
 def _grid(n: int, titles: Sequence[str]) -> Any:
-    """Axes of a new figure, nearly a square of them, as wide as the longest line of a title needs."""
+    """Axes of a new figure, as many rows as columns where that is not too wide, each as wide as the longest line of a title needs."""
     lines = [title.split("\n") for title in titles]
     longest = max(len(line) for title in lines for line in title)
     width = max(0.9, _INCHES_A_LETTER * longest)
     height = 0.95 + 0.15 * max(map(len, lines))
-    columns = min(n, math.ceil(math.sqrt(n * height / width)), max(1, int(14 / width)))
+    columns = min(n, math.ceil(math.sqrt(n)), max(1, int(14 / width)))
     rows = math.ceil(n / columns)
     return new_figure(width * columns, height * rows).subplots(rows, columns, squeeze=False)

@@ -225,7 +225,7 @@ def test_the_test_part_chooses_nothing_unless_asked(capsys):
         (["train", "digits", "--dropout", "1"], ["--dropout must be below 1, got 1"]),
         (["train", "digits", "--activation", "relo"], ["--activation", "did you mean 'relu'?"]),
         (["train", "digits", "--optimizer", "adam"], ["--optimizer must be one of sgd, got 'adam'"]),
-        (["train", "digits", "--scaling", "max"], ["--scaling must be one of auto, standard, none"]),
+        (["train", "digits", "--scaling", "max"], ["--scaling must be one of auto, minmax, standard, none"]),
         (["train", "digits", "--output", "identity", "--loss", "cross_entropy"], ["makes no sense"]),
         (["train", "digits", "--validation", "1"], ["--validation must be below 1, got 1"]),
         (["predict", "m", "digits", "--kaggle", "--proba"], ["not allowed with"]),

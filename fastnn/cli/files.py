@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from fastnn import datasets
 from fastnn.cli.options import UsageError
+from fastnn.datasets.idx import labels_beside
 from fastnn.engine.files import is_device
 
 DATA_HELP = (
@@ -23,13 +25,18 @@ def add_data(parser: Any) -> None:
     parser.add_argument("data", metavar="DATA", help=DATA_HELP)
 
 
-def add_part(parser: Any) -> None:
-    """Add the options that choose what of the data is used: --label and --part."""
+def add_label(parser: Any) -> None:
+    """Add the option --label."""
     parser.add_argument(
         "--label",
         metavar="COLUMN",
         help="label column of a CSV file: its name, or its number from 0 (default: label)",
     )
+
+
+def add_part(parser: Any) -> None:
+    """Add the options that choose what of the data is used: --label and --part."""
+    add_label(parser)
     parser.add_argument(
         "--part",
         choices=("train", "test"),
@@ -39,10 +46,36 @@ def add_part(parser: Any) -> None:
 
 def load_data(source: str, label: str | None) -> datasets.Dataset:
     """Load what the argument DATA names."""
+    pair = _pair(source)
+    return datasets.load(source if pair is None else pair, label=label)
+
+
+def _pair(source: str) -> tuple[str, str] | None:
+    """Return IMAGES and LABELS where DATA names both."""
     images, comma, labels = source.partition(",")
-    if comma and not Path(source).exists():
-        return datasets.load((images, labels), label=label)
-    return datasets.load(source, label=label)
+    return (images, labels) if comma and not Path(source).exists() else None
+
+
+def check_keeps(path: str, flag: str, *, model: str, data: str) -> None:
+    """Raise UsageError if writing `path` would overwrite the model or the data that are read."""
+    inputs = {model: "MODEL"}
+    if data not in datasets.NAMES:
+        inputs |= dict.fromkeys(_pair(data) or _files(data), "DATA")
+    for name, argument in inputs.items():
+        try:
+            is_same = os.path.samefile(path, Path(name).expanduser())
+        except OSError:  # one of them does not exist
+            continue
+        if is_same:
+            raise UsageError(f"{flag} {path} is {argument} itself, which would be overwritten; choose another {flag}")
+
+
+def _files(source: str) -> list[str]:
+    """Return the files that a DATA which is a path is read from."""
+    path = Path(source).expanduser()
+    is_images = "idx" in path.name and "images" in path.name
+    labels = labels_beside(path) if is_images else None
+    return [source] if labels is None else [source, str(labels)]
 
 
 def choose_part(data: datasets.Dataset, part: str | None) -> tuple[str, np.ndarray, np.ndarray | None]:

@@ -142,8 +142,9 @@ OPTIONS: dict[str, list[Option]] = {
             str,
             "auto",
             "NAME",
-            "of the features, kept in the model: none; standard (mean 0, variance 1); auto (bytes to 0..1, "
-            "other numbers standard)",
+            "of the features, kept in the model: minmax (to 0..1 by the least and the greatest value of each in the "
+            "training part); standard (mean 0, variance 1); none; auto (bytes to 0..1 by 1/255, other numbers "
+            "standard)",
         ),
     ],
     "training": [

@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if args.output:
+        files.check_keeps(args.output, "--output", model=args.model, data=args.data)
         files.check_writable(args.output, "--output")
     net = fastnn.load(args.model)
     if args.proba and net.output == "identity":

@@ -65,7 +65,7 @@ def make_trainer(data: Dataset, parts: Parts, settings: Settings) -> fastnn.Trai
     """
     with usage():
         choice("optimizer", settings["optimizer"], ["sgd"])
-        choice("scaling", settings["scaling"], ["auto", "standard", "none"])
+        choice("scaling", settings["scaling"], ["auto", "minmax", "standard", "none"])
         scale, offset = _scaling(data, parts.training.X, settings["scaling"])
         net = fastnn.MLP(
             [data.X.shape[1], *settings["hidden"], _n_outputs(parts.training.y, settings["output"])],
@@ -137,6 +137,12 @@ def _scaling(data: Dataset, X: np.ndarray, scaling: str) -> tuple[Any, Any]:
         return 1.0, None
     if scaling == "auto" and (data.input_scale is not None or X.dtype == np.uint8):
         return data.input_scale or 1 / 255, None
+    if scaling == "minmax":
+        low = X.min(axis=0).astype(np.float64)
+        span = X.max(axis=0) - low
+        # A feature that does not vary becomes 0, also in samples where it does; so does one whose scale is no float32.
+        varies = span > np.finfo(np.float32).tiny
+        return np.divide(1.0, span, out=np.zeros_like(span), where=varies), low
     from sklearn.preprocessing import StandardScaler
 
     scaler = StandardScaler().fit(X)

@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import fastnn
-from fastnn.cli import bench, evaluate, info, predict, train, warmup
+from fastnn.cli import bench, evaluate, info, predict, reproduce, train, warmup
 from fastnn.cli.options import UsageError
 
 __all__ = ["main"]
 
-_COMMANDS = (train, evaluate, predict, bench, info, warmup)
+_COMMANDS = (train, evaluate, predict, reproduce, bench, info, warmup)
 _EPILOG = """\
 examples:
   fastnn train digits                                train on real digits, save digits.safetensors

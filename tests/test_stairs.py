@@ -24,7 +24,7 @@ FLOORS = {
     "kernels": 2,
     "engine": 3,
     **dict.fromkeys(["bench", "cli", "datasets", "estimators", "export", "metrics", "plots"], 4),
-    **dict.fromkeys(["recipes", "report", "tuning", "web", "__main__"], 4),
+    **dict.fromkeys(["recipes", "report", "runs", "tuning", "web", "__main__"], 4),
 }
 ROOT_FLOOR = 3  # of fastnn/__init__.py: it names floor 4 too, but imports it only in its __getattr__
 IR_BUILDERS = ("fastnn.simd",)

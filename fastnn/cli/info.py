@@ -8,13 +8,9 @@ import platform
 import warnings
 from typing import Any
 
-import llvmlite
-import numba
-import numpy as np
 from llvmlite import binding
 
-import fastnn
-from fastnn import _jit
+from fastnn import _jit, runs
 from fastnn.cli.output import print_json, print_lines
 from fastnn.engine import launch
 from fastnn.simd import target
@@ -57,13 +53,7 @@ def run(args: argparse.Namespace) -> int:
 def describe() -> dict[str, Any]:
     """Return what `fastnn info --json` prints."""
     return {
-        "versions": {
-            "fastnn": fastnn.__version__,
-            "python": platform.python_version(),
-            "numba": numba.__version__,
-            "llvmlite": llvmlite.__version__,
-            "numpy": np.__version__,
-        },
+        "versions": runs.versions(),
         "platform": platform.platform(),
         "cpu": binding.get_host_cpu_name(),
         "cpu_features": sorted(target.cpu_features()),

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
+from fastnn import runs
 
 
 def print_json(document: Mapping[str, Any]) -> None:
-    """Print a JSON document; NumPy's numbers become plain ones, and what is not finite becomes null."""
-    print(json.dumps(_plain(document), indent=2, allow_nan=False))
+    """Print a JSON document, as `runs.to_json` makes it."""
+    print(runs.to_json(document))
 
 
 def print_lines(lines: Iterable[tuple[str, str]]) -> None:
@@ -41,18 +39,3 @@ def score_lines(part: str, scores: Mapping[str, float], n_samples: int) -> list[
         lines.append((f"{part} R2", f"{scores['r2']:.4f} of {n_samples:,} samples"))
     lines.append((f"{part} loss", f"{scores['loss']:.6g}"))
     return lines
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    # Paths and what else has a text.
-    return value if isinstance(value, bool | int | float | str | None) else str(value)

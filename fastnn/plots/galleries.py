@@ -188,7 +188,7 @@ def _draw(pictures: np.ndarray, titles: Sequence[str], axes: Any, low: float, hi
 
 
 def _grid(n: int, titles: Sequence[str]) -> Any:
-    """Axes of a new figure, as many rows as columns where that is not too wide, each as wide as the longest line of a title needs."""
+    """Axes of a new figure: about a square of them, each as wide as the longest line of a title."""
     lines = [title.split("\n") for title in titles]
     longest = max(len(line) for title in lines for line in title)
     width = max(0.9, _INCHES_A_LETTER * longest)

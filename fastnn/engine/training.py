@@ -91,7 +91,7 @@ class Training:
     def run(self) -> None:
         trainer, callbacks = self.trainer, self.trainer.callbacks
         trainer.history = history = History()
-        trainer.stop_training = False
+        trainer.stop_training = trainer._stops_at_once = False
         self.schedule.begin()
         progress = Progress(trainer.verbose, trainer.max_epochs, len(self.X))
         try:
@@ -146,6 +146,8 @@ class Training:
         self.gang.prepare(launch.TRAIN, arguments)  # compiles, if it must, before the clock runs
 
         def tick(steps: int) -> None:
+            if trainer._stops_at_once:
+                self.gang.control[gang.STOP] = 1
             done, part = divmod(steps, self.n_steps)
             progress.on_step(min(epoch + done, epoch + n_epochs - 1) + 1, part / self.n_steps)
 

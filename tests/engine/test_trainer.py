@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -299,6 +300,26 @@ def test_a_callback_stops_the_training():
     assert len(history) == 2
     assert history.stop_reason == "stopped"
     assert len(trainer.fit(X, y)) == 2, "the flag of an earlier training must not count"
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_another_thread_stops_the_training_within_an_epoch(n_threads):
+    rng = np.random.default_rng(0)
+    many, labels = rng.random((40_000, 200), "float32"), rng.integers(0, 5, 40_000)  # an epoch takes seconds
+    trainer = make_trainer(MLP([200, 400, 5]), max_epochs=9, batch_size=1, n_threads=n_threads)
+    done = []
+    thread = threading.Thread(target=lambda: done.append(trainer.fit(many, labels)), daemon=True)
+    before = trainer.net.fingerprint()
+    thread.start()
+    while trainer.net.fingerprint() == before:
+        time.sleep(0.01)
+    trainer.stop()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert done[0].stop_reason == "stopped"
+    assert len(done[0]) == 0
+    trainer.max_epochs = 2
+    assert len(trainer.fit(many[:50], labels[:50])) == 2, "stop must not count for a later fit"
 
 
 def test_a_callback_that_fails_ends_the_training_in_order():

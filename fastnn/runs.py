@@ -33,6 +33,10 @@ __all__ = ["Run", "RunError", "save_run"]
 MODEL, HISTORY, COSTS, REPORT, RESULT = "model.safetensors", "history.csv", "costs.csv", "report.txt", "result.json"
 FILES = (MODEL, HISTORY, COSTS, REPORT, RESULT)
 PICTURES = "pictures"
+# What fastnn plot draws, each as NAME.png in the folder of pictures
+PICTURE_NAMES = (
+    "class_histogram", "learning_curves", "costs", "confusion_matrix", "mistakes", "predictions", "first_layer_weights",
+)  # fmt: skip
 
 
 class RunError(ValueError):
@@ -175,6 +179,18 @@ def save_run(
     return Run(folder)
 
 
+def forget_run(folder: str | os.PathLike[str]) -> None:
+    """Remove what an earlier run left in a folder, but for its model: pictures beside other figures would mislead.
+
+    Only files that a run or `fastnn plot` writes are touched; a folder that is no run stays as it is.
+    """
+    folder = Path(folder)
+    if (folder / RESULT).is_file():
+        pictures = (f"{PICTURES}/{name}.png" for name in PICTURE_NAMES)
+        for name in (RESULT, HISTORY, COSTS, REPORT, *pictures):
+            (folder / name).unlink(missing_ok=True)
+
+
 def versions() -> dict[str, str]:
     """What the numbers of a run may depend on."""
     return {
@@ -187,8 +203,25 @@ def versions() -> dict[str, str]:
 
 
 def to_json(document: Mapping[str, Any]) -> str:
-    """Return a JSON document; NumPy's numbers become plain ones, and what is not finite becomes null."""
-    return json.dumps(_plain(document), indent=2, allow_nan=False)
+    """Return a JSON document; NumPy's numbers become plain ones, and what is not finite becomes null.
+
+    What fits into a line of 120 letters is on one, and so is every list of numbers: a matrix has a line for each row.
+    """
+    return _written({str(key): _plain(value) for key, value in document.items()})
+
+
+def _written(value: Any, margin: str = "", top: bool = True) -> str:
+    line = json.dumps(value, allow_nan=False)
+    nested = isinstance(value, dict) or (isinstance(value, list) and any(isinstance(v, dict | list) for v in value))
+    if not nested or not value or (len(margin) + len(line) < 120 and not top):
+        return line
+    inner = margin + "  "
+    if isinstance(value, dict):
+        parts = [f"{json.dumps(key)}: {_written(item, inner, False)}" for key, item in value.items()]
+    else:
+        parts = [_written(item, inner, False) for item in value]
+    body = ",\n".join(inner + part for part in parts)
+    return f"{{\n{body}\n{margin}}}" if isinstance(value, dict) else f"[\n{body}\n{margin}]"
 
 
 def csv_text(rows: Iterable[Mapping[str, Any]]) -> str:

@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import fastnn
-from fastnn.cli import bench, evaluate, info, predict, reproduce, train, warmup
+from fastnn.cli import bench, evaluate, info, plot, predict, reproduce, train, warmup
 from fastnn.cli.options import UsageError
 
 __all__ = ["main"]
 
-_COMMANDS = (train, evaluate, predict, reproduce, bench, info, warmup)
+_COMMANDS = (train, evaluate, predict, plot, reproduce, bench, info, warmup)
 _EPILOG = """\
 examples:
   fastnn train digits                                train on real digits, save digits.safetensors
@@ -77,7 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         except MemoryError as error:
             _say(f"there is not enough memory{f': {error}' if str(error) else ''}")
         # RuntimeError: a loss that diverges; also no home folder, no more threads
-        except (ValueError, TypeError, RuntimeError) as error:
+        # ImportError: what only an extra installs
+        except (ValueError, TypeError, RuntimeError, ImportError) as error:
             _say(str(error))
         return 1
 

@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 
 import fastnn
-from fastnn import _jit
+from fastnn import _jit, runs
 from fastnn.cli import files
 from fastnn.cli.options import OPTIONS, resolve
+from fastnn.cli.outcome import check_folder, judge, lasting
 from fastnn.cli.output import print_json, print_lines, score_lines
 from fastnn.cli.setup import Part, Parts, make_trainer, split
+from fastnn.datasets import Dataset
 from fastnn.engine.warm_up import warm_up
 
 DESCRIPTION = """\
@@ -36,6 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "%(prog)s [options] DATA"
     files.add_data(parser)
     parser.add_argument("--config", metavar="PATH", help="a TOML file with settings")
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        help="write a run: a folder with model, history.csv, result.json and report.txt, for fastnn plot; "
+        "without --save the model is saved there only",
+    )
     for title, options in OPTIONS.items():
         group = parser.add_argument_group(title)
         for option in options:
@@ -44,10 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     settings = resolve(vars(args), args.config)
-    settings["save"] = settings["save"] or files.default_model_path(args.data)
-    for name in ("save", "checkpoint", "csv_log"):
-        if settings[name] is not None:
-            files.check_writable(settings[name], "--" + name.replace("_", "-"))
+    _check_places(args, settings)
     data = files.load_data(args.data, settings["label"])
     parts = split(data, settings)
     trainer = make_trainer(data, parts, settings)
@@ -58,19 +63,42 @@ def run(args: argparse.Namespace) -> int:
         # a few steps of a training that was stopped at once are no reason to replace an earlier model
         kept = bool(stopped_by) and not trainer.history and Path(settings["save"]).exists()
         if not kept:
+            if args.out is not None:
+                Path(args.out).mkdir(parents=True, exist_ok=True)
             trainer.net.save(settings["save"])
     if stopped_by:
         done = f"{len(trainer.history)} of {settings['epochs']} epochs"
         model = f"{settings['save']} is as it was" if kept else f"the model so far is in {settings['save']}"
         print(f"fastnn: {stopped_by} after {done}; {model}", file=sys.stderr)
-        return 1
+        if not trainer.history:
+            return 1
 
     report = _report(args.data, settings, trainer, parts.scored) | {"compile_seconds": compile_seconds}
+    if args.out is not None:
+        report["out"] = args.out
+        _save_run(report, data, trainer, parts)
+    if stopped_by:
+        return 1
     if args.json:
         print_json(report)
     else:
         _print(report)
     return 0
+
+
+def _check_places(args: argparse.Namespace, settings: dict[str, Any]) -> None:
+    """Choose where the model goes, and raise if something cannot be written: before the training, not after it."""
+    names = ["save", "checkpoint", "csv_log"]
+    if args.out is not None:
+        check_folder(args.out, "train")
+        if settings["save"] is None:
+            settings["save"] = str(Path(args.out) / runs.MODEL)
+            names.remove("save")  # it is checked, and the folder may not be there yet
+    if settings["save"] is None:
+        settings["save"] = files.default_model_path(args.data)
+    for name in names:
+        if settings[name] is not None:
+            files.check_writable(settings[name], "--" + name.replace("_", "-"))
 
 
 @contextlib.contextmanager
@@ -132,6 +160,25 @@ def _report(data: str, settings: dict[str, Any], trainer: fastnn.Trainer, scored
     }
 
 
+def _save_run(report: dict[str, Any], data: Dataset, trainer: fastnn.Trainer, parts: Parts) -> None:
+    """Write the folder of --out."""
+    kept = ("part", "n_samples", "epochs", "seconds", "samples_per_second", "compile_seconds", "settings")
+    result = {
+        "command": "train",
+        "data": lasting(report["data"]),
+        "label": report["settings"]["label"],
+        "image_shape": data.image_shape,
+        "n_training_samples": len(parts.training.X),
+        "scores": {name: report[name] for name in ("loss", "accuracy", "f1_macro", "r2") if name in report},
+        **{name: report[name] for name in kept},
+    }
+    judged = judge(trainer.net, *parts.scored[1:])
+    runs.forget_run(report["out"])
+    runs.save_run(
+        report["out"], net=trainer.net, history=trainer.history, result=result, report=judged and judged.report
+    )
+
+
 def _print(report: dict[str, Any]) -> None:
     label = report["settings"]["label"]
     command = ["fastnn", "predict", report["model"], report["data"]]
@@ -143,5 +190,6 @@ def _print(report: dict[str, Any]) -> None:
             ("fingerprint", report["fingerprint"]),
             ("saved", report["model"]),
             ("predict", shlex.join(command if label is None else [*command, "--label", label])),
+            *([("plot", shlex.join(["fastnn", "plot", report["out"]]))] if "out" in report else []),
         ]
     )

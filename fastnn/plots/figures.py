@@ -30,11 +30,18 @@ def new_figure(width: float, height: float) -> Figure:
     ImportError
         Without matplotlib.
     """
+    require_matplotlib()
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def require_matplotlib() -> None:
+    """Raise ImportError with the remedy if matplotlib cannot be imported."""
     try:
-        from matplotlib.figure import Figure
+        import matplotlib.figure  # noqa: F401
     except ImportError:
         raise ImportError("pictures need matplotlib: pip install 'fastnn[plot]'") from None
-    return Figure(figsize=(width, height), layout="constrained")
 
 
 def as_axes(axes: Any, wanted: int) -> np.ndarray:

@@ -1,0 +1,69 @@
+"""FLOOR 4: what `train`, `evaluate` and `plot` share: a network judged on samples, and the folder of --out."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import fastnn
+from fastnn import datasets, metrics, runs
+from fastnn.cli import files
+
+
+class Judged(NamedTuple):
+    """What a classifier makes of labelled samples."""
+
+    actual: np.ndarray  # (n_samples,): labels
+    predicted: np.ndarray  # (n_samples,): labels
+    probabilities: np.ndarray  # (n_samples, n_outputs)
+    report: metrics.Report
+    mistakes: list[metrics.Mistake]  # all of them
+
+
+def judge(net: fastnn.MLP, X: np.ndarray, y: Any) -> Judged | None:
+    """Return what `net` makes of samples; None where it predicts numbers or several labels a sample."""
+    if net.output == "identity" or net.classes is None:
+        return None
+    y = np.asarray(y)
+    actual = net.classes[y.argmax(axis=1)] if y.ndim == 2 and y.shape[1] > 1 else y.reshape(len(y))
+    probabilities = net.predict_proba(X)
+    predicted = net.decide(probabilities)
+    report = metrics.report(actual, predicted, net.classes)
+    return Judged(actual, predicted, probabilities, report, metrics.mistakes(actual, probabilities, net.classes))
+
+
+def check_folder(folder: str, command: str) -> None:
+    """Raise OSError or RunError with a sentence if a run of `command` cannot be written to `folder`, before the work.
+
+    Nothing is made yet: a training that fails should leave no empty folder.
+    """
+    path = Path(folder)
+    if path.is_dir():
+        for name in runs.FILES:
+            files.check_writable(str(path / name), "--out")
+        if (path / runs.RESULT).exists():
+            earlier = runs.Run(path).result.get("command")
+            if earlier != command:
+                whose = f"fastnn {earlier}" if earlier else "another command"
+                raise runs.RunError(f"{folder} holds a run of {whose}, which would be mixed up; choose another --out")
+        return
+    above = path
+    while not above.exists():
+        above = above.parent
+    if not above.is_dir():
+        raise OSError(f"{folder} cannot be a folder: {above} is a file; choose another --out")
+    try:
+        tempfile.TemporaryFile(dir=above).close()
+    except OSError as error:
+        raise OSError(f"{folder} cannot be made: {error.strerror or error}; choose another --out") from None
+
+
+def lasting(source: str) -> str:
+    """Return DATA as a run keeps it: paths from the root, so that the data are found from any folder."""
+    if source in datasets.NAMES:
+        return source
+    parts = [source] if Path(source).expanduser().exists() else source.split(",")
+    return ",".join(str(Path(part).expanduser().absolute()) for part in parts)

@@ -1,0 +1,182 @@
+"""FLOOR 4: `fastnn plot`: every picture that the files of a run and its data allow."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fastnn import plots, runs
+from fastnn.cli import files
+from fastnn.cli.outcome import Judged, judge
+from fastnn.cli.output import print_json
+from fastnn.cli.setup import split
+from fastnn.datasets import Dataset
+from fastnn.plots.figures import require_matplotlib
+
+DESCRIPTION = """\
+draw pictures of a run: curves, confusion matrix, mistakes, weights
+RUN is the folder that fastnn train, evaluate, tune or reproduce wrote with --out. Drawn are the class histogram,
+learning curves, costs, confusion matrix, mistakes (the most confident first), predictions and weights of the first
+layer, as PNG files. For some of them the data are loaded again; what cannot be drawn is left out, and why is said.
+
+example:
+  fastnn train digits --out runs/digits
+  fastnn plot runs/digits"""
+
+_MOST_IMAGES = 25
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folder", metavar="RUN", help="the folder of a run")
+    parser.add_argument("--out", metavar="DIR", help="where the pictures go (default: pictures in RUN)")
+    parser.add_argument("--data", metavar="DATA", help="load this instead of the data that the run names")
+
+
+def run(args: argparse.Namespace) -> int:
+    found = runs.Run(args.run_folder)
+    folder = Path(args.out) if args.out is not None else found.folder / runs.PICTURES
+    require_matplotlib()
+    folder.mkdir(parents=True, exist_ok=True)
+    files.check_writable(str(folder / f"{runs.PICTURE_NAMES[0]}.png"), "--out")
+    material = _Material(found, args.data)
+    drawn: list[Path] = []
+    left_out: dict[str, str] = {}
+    for name, draw in _PICTURES.items():
+        try:
+            axes = draw(material)
+        except ValueError as error:  # of the run's files, the data, or a picture that makes no sense for them
+            left_out[name] = str(error)
+        else:
+            drawn.append(plots.save(axes, folder / f"{name}.png"))
+    if args.json:
+        print_json({"run": found.folder, "pictures": drawn, "left_out": left_out})
+    else:
+        for path in drawn:
+            print(path)
+        for name, reason in left_out.items():
+            print(f"fastnn: no {name}: {reason}", file=sys.stderr)
+    return 0 if drawn else 1
+
+
+class _Material:
+    """What pictures are drawn from. Each thing is made once; what could not be made raises its ValueError again."""
+
+    def __init__(self, run: runs.Run, source: str | None) -> None:
+        self.run = run
+        self.source = source
+        self._made: dict[str, Any] = {}
+
+    def _once(self, name: str, make: Callable[[], Any], missing: str = "") -> Any:
+        if name not in self._made:
+            try:
+                self._made[name] = make()
+            except ValueError as error:
+                self._made[name] = error
+        thing = self._made[name]
+        if isinstance(thing, ValueError):
+            raise thing
+        if thing is None:
+            raise ValueError(missing)
+        return thing
+
+    @property
+    def history(self) -> Any:
+        return self._once("history", lambda: self.run.history, f"the run has no {runs.HISTORY}")
+
+    @property
+    def report(self) -> Any:
+        return self._once("report", lambda: self.run.report, f"{runs.RESULT} has no report, which only classes have")
+
+    @property
+    def net(self) -> Any:
+        return self._once("net", lambda: self.run.net, f"the run has no {runs.MODEL}")
+
+    @property
+    def data(self) -> Dataset:
+        return self._once("data", self._load)
+
+    @property
+    def image_shape(self) -> Any:
+        return self._once("shape", self._find_shape, "the samples are no images")
+
+    @property
+    def scored(self) -> Any:
+        """Samples and labels that the run was scored on."""
+        return self._once("scored", self._choose)
+
+    @property
+    def judged(self) -> Judged:
+        X, y = self.scored
+        return self._once("judged", lambda: judge(self.net, X, y), "the model does not predict one class a sample")
+
+    def _load(self) -> Dataset:
+        source = self.source or self.run.result.get("data")
+        if not isinstance(source, str):
+            raise ValueError(f"{runs.RESULT} names no data; give --data")
+        return files.load_data(source, self.run.result.get("label")).require_labels()
+
+    def _find_shape(self) -> Any:
+        shape = self.run.result.get("image_shape")
+        return self.data.image_shape if shape is None and "image_shape" not in self.run.result else shape
+
+    def _choose(self) -> tuple[Any, Any]:
+        result = self.run.result
+        part = result.get("part")
+        if part == "validation" and result.get("command") == "train":
+            _, X, y = split(self.data, result["settings"]).scored
+        elif part in ("training", "test", "all"):
+            _, X, y = files.choose_part(self.data, None if part == "all" else part.removesuffix("ing"))
+        else:
+            raise ValueError(f"{runs.RESULT} does not say which part of the data was scored")
+        if (rows := result.get("rows")) is not None:
+            X, y = X[rows], y[rows]
+        if len(X) != result.get("n_samples", len(X)):
+            raise ValueError(f"the run scored {result['n_samples']} samples, but the data now give {len(X)}")
+        return X, y
+
+
+def _class_histogram(material: _Material) -> Any:
+    if material.run.net is not None and material.run.net.output == "identity":
+        raise ValueError("the model predicts numbers")
+    return plots.class_histogram(material.data.y)
+
+
+def _costs(material: _Material) -> Any:
+    if (logged := material.run.costs) is not None:
+        lines = {name: logged[name] for name in logged.columns if name != "iteration"}
+        return plots.costs(logged["iteration"], lines)
+    history, result = material.history, material.run.result
+    titles = {"train_loss": "training", "val_loss": "validation"}
+    lines = {title: history[name] for name, title in titles.items() if name in history.columns}
+    n, size = result.get("n_training_samples"), (result.get("settings") or {}).get("batch_size")
+    steps = -(-n // size) if n and size else 1
+    ax = plots.costs([epoch * steps for epoch in history["epoch"]], lines)
+    ax.set(yscale="log", xlabel="step" if n and size else "epoch")
+    return ax
+
+
+def _mistakes(material: _Material) -> Any:
+    judged = material.judged
+    if not judged.mistakes:
+        raise ValueError("there are no mistakes")
+    return plots.mistakes(material.scored[0], judged.mistakes, material.image_shape, n=_MOST_IMAGES)
+
+
+def _predictions(material: _Material) -> Any:
+    judged, few = material.judged, slice(_MOST_IMAGES)
+    X = material.scored[0][few]
+    return plots.predictions(X, judged.actual[few], judged.predicted[few], material.image_shape)
+
+
+_PICTURES: dict[str, Callable[[_Material], Any]] = {
+    "class_histogram": _class_histogram,
+    "learning_curves": lambda material: plots.learning_curves(material.history),
+    "costs": _costs,
+    "confusion_matrix": lambda material: plots.confusion_matrix(material.report),
+    "mistakes": _mistakes,
+    "predictions": _predictions,
+    "first_layer_weights": lambda material: plots.first_layer_weights(material.net, material.image_shape),
+}

@@ -291,7 +291,7 @@ def test_data_of_another_shape_is_a_sentence(capsys, folder, model):
     assert code == 1 and "has no labels" in err
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "info", "warmup"])
+@pytest.mark.parametrize("command", ["describe", "train", "evaluate", "predict", "info", "warmup"])
 def test_help(capsys, command):
     code, out, _ = run(capsys, command, "--help")
     assert code == 0 and out.startswith(f"usage: fastnn {command}") and "--json" in out

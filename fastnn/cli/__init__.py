@@ -1,4 +1,4 @@
-"""FLOOR 4: the command `fastnn`: train, evaluate, predict, bench, info and warmup.
+"""FLOOR 4: the command `fastnn` and its subcommands, a module each.
 
 Results go to standard output, with --json as one document; everything else goes to standard error. Exit code:
 0, 1 (the job failed; one sentence says why) or 2 (bad usage).
@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import fastnn
-from fastnn.cli import bench, evaluate, info, plot, predict, reproduce, train, warmup
+from fastnn.cli import bench, describe, evaluate, info, plot, predict, reproduce, train, warmup
 from fastnn.cli.options import UsageError
 
 __all__ = ["main"]
 
-_COMMANDS = (train, evaluate, predict, plot, reproduce, bench, info, warmup)
+_COMMANDS = (describe, train, evaluate, predict, plot, reproduce, bench, info, warmup)
 _EPILOG = """\
 examples:
   fastnn train digits                                train on real digits, save digits.safetensors
@@ -29,7 +29,7 @@ examples:
   fastnn predict digits.safetensors digits -o p.csv  predict the test part
 
 fastnn COMMAND --help tells more. Environment: FASTNN_DATA (folder with MNIST), FASTNN_NUM_THREADS,
-FASTNN_CACHE_DIR (place of the compiled kernels).
+FASTNN_CACHE_DIR (place of the compiled kernels and of copies of big CSV files).
 """
 
 

@@ -1,6 +1,6 @@
 """FLOOR 4: data sets by name or path: the digits, MNIST, CSV, .npz and IDX files.
 
-One function, one result, one exception: `load`, `Dataset`, `DataError`. Nothing is downloaded but MNIST, and
+`load` returns a `Dataset` or raises `DataError`; `describe` summarises one. Nothing is downloaded but MNIST, and
 that only when it is asked for and not found.
 """
 
@@ -17,8 +17,9 @@ from fastnn.datasets.digits import load_digits
 from fastnn.datasets.idx import labels_beside, load_pair
 from fastnn.datasets.mnist import load_mnist
 from fastnn.datasets.npz import load_npz
+from fastnn.datasets.summary import Summary, describe
 
-__all__ = ["NAMES", "DataError", "Dataset", "load"]
+__all__ = ["NAMES", "DataError", "Dataset", "Summary", "describe", "load"]
 
 _LOADERS: dict[str, Callable[[], Dataset]] = {"digits": load_digits, "mnist": load_mnist}
 NAMES = tuple(_LOADERS)

@@ -255,3 +255,21 @@ def test_a_pipe_is_read_once(tmp_path, folder) -> None:
     assert load(pipe).X.shape == (2, 4)
     os.close(descriptors[0])
     assert not folder.exists()
+
+
+@pytest.mark.slow
+def test_a_file_of_the_size_of_kaggles_is_quick(tmp_path) -> None:
+    """42,000 x 785 cells, most of them 0 as in digits: read in under 2 s, its copy in under 0.2 s."""
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 256, (1000, 784)) * (rng.random((1000, 784)) < 0.2)
+    rows = "".join(f"{i % 10}," + ",".join(map(str, row)) + "\n" for i, row in enumerate(X.tolist()))
+    table = tmp_path / "train.csv"
+    table.write_text("label," + ",".join(f"pixel{i}" for i in range(784)) + "\n" + 42 * rows)
+    seconds = []
+    for cache in (False, False, True, True, True):
+        start = time.process_time()
+        data = load(table, cache=cache)
+        seconds.append(time.process_time() - start)
+    assert data.X.shape == (42_000, 784) and np.array_equal(data.X[-1000:], X)
+    assert min(seconds[:2]) < 2
+    assert min(seconds[3:]) < 0.2

@@ -6,12 +6,15 @@ import argparse
 import sys
 import textwrap
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fastnn import recipes
 from fastnn.cli import files
 from fastnn.cli.options import UsageError, usage
 from fastnn.cli.output import print_json, print_lines, print_table
 from fastnn.engine import launch
+
+if TYPE_CHECKING:
+    from fastnn import recipes
 
 DESCRIPTION = """\
 train a published network as its author describes it, and compare
@@ -29,6 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from fastnn import recipes  # here, so that no other command pays for it
+
     if args.list:
         return _list([recipes.load(name) for name in recipes.names()], args.json)
     if args.name is None:

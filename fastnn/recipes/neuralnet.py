@@ -29,12 +29,18 @@ def run(recipe: Recipe, options: Options) -> Result:
     result = scored(net, history, data)
     result.timings = timings
     del result.pictures["learning_curves"]
-    result.pictures["cost"] = lambda: plots.costs(history["epoch"], {"training": history["train_loss"]})
+    result.pictures["costs"] = lambda: _draw_costs(history)
     if result.pictures.pop("mistakes", None) is not None:
         shape, most = data.image_shape, settings["most_mistakes"]
         wrong = metrics.mistakes(data.y_test, net.predict_proba(data.X_test), net.classes, most)
         result.pictures["mistakes"] = lambda: plots.mistakes(data.X_test, wrong, shape, n=most)
     return result
+
+
+def _draw_costs(history: fastnn.History) -> Any:
+    ax = plots.costs(history["epoch"], {"training": history["train_loss"]})
+    ax.set(xlabel="epoch")
+    return ax
 
 
 def time_rows(trainer: fastnn.Trainer, data: Data, settings: Mapping[str, Any]) -> list[Timing]:

@@ -83,7 +83,8 @@ class Result:
     timings, tables, notes
         To be shown, in this order.
     logs : dict
-        Rows (mappings of column to value) by the name of the CSV file that they become, without ".csv".
+        Rows (mappings of column to value) by the name of the CSV file that they become, without ".csv"; "costs" has the
+        column ``iteration``.
     pictures : dict
         By the name of the file, without ".png": functions that draw and return Axes or a Figure.
     """
@@ -145,9 +146,10 @@ class Reproduction:
         return all(comparison.met is not False for comparison in self.comparisons)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all of it but network, history, logs and pictures, as plain values."""
+        """Return figures, times, tables, notes and the form that was carried out, ready for `runs.save_run`."""
         recipe, result = self.recipe, self.result
-        return {
+        document = {
+            "command": "reproduce",
             "recipe": recipe.name,
             "title": recipe.title,
             "quick": self.options.quick,
@@ -160,11 +162,10 @@ class Reproduction:
             "timings": [vars(timing) | {"ratio": timing.ratio} for timing in result.timings],
             "tables": [vars(table) for table in result.tables],
             "notes": result.notes,
-            "data": dict(recipe.data),
-            "network": dict(recipe.network),
-            "training": dict(recipe.training),
-            "settings": dict(recipe.settings),
-            "fingerprint": None if result.net is None else result.net.fingerprint(),
-            "scores": None if result.report is None else result.report.as_dict(),
+            "form": {table: dict(getattr(recipe, table)) for table in ("data", "network", "training", "settings")},
             "seconds": self.seconds,
         }
+        if result.report is not None and set(recipe.data) <= {"name", "rows"}:
+            # the part that was scored is one that the data set has by itself: `fastnn plot` can find it again
+            document |= {"data": recipe.data["name"], "part": "test", "n_samples": result.report.n_samples}
+        return document

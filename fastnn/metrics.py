@@ -75,8 +75,8 @@ class Report:
         try:
             confusion = np.array(document["confusion"], np.int64)
             classes = list(document["classes"])
-            if confusion.shape != (len(classes), len(classes)) or confusion.min() < 0:
-                raise ValueError(f"the confusion matrix has shape {confusion.shape} for {len(classes)} classes")
+            if confusion.shape != (len(classes), len(classes)) or not confusion.any() or confusion.min() < 0:
+                raise ValueError(f"{len(classes)} classes, and {confusion.tolist()} as confusion")
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"this is not a report as Report.as_dict gives it: {error!r}") from None
         return _from_confusion(classes, confusion)
@@ -144,7 +144,9 @@ def report(y_true: Any, y_pred: Any, classes: Any = None) -> Report:
     rows, columns = _indices("y_true", actual, known), _indices("y_pred", predicted, known)
     from sklearn.metrics import confusion_matrix
 
-    return _from_confusion(known.tolist(), confusion_matrix(rows, columns, labels=np.arange(len(known))))
+    # a class more, since scikit-learn warns of a matrix with a single one
+    counts = confusion_matrix(rows, columns, labels=np.arange(len(known) + 1))
+    return _from_confusion(known.tolist(), counts[:-1, :-1])
 
 
 def mistakes(y_true: Any, proba: Any, classes: Any, n: int | None = None) -> list[Mistake]:

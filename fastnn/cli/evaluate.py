@@ -60,7 +60,9 @@ def run(args: argparse.Namespace) -> int:
     scores = trainer.evaluate(X, y)
     judged = judge(net, X, y) if args.report or shown or args.out is not None else None
     if judged is None and (args.report or shown):
-        raise UsageError(f"--report and --mistakes are for classes, and {args.model} predicts others than one a sample")
+        raise UsageError(
+            f"--report and --mistakes are for one class a sample; {args.model} predicts numbers or several labels"
+        )
 
     document: dict[str, Any] = {"model": args.model, "data": args.data, "part": part, "n_samples": len(X), **scores}
     if args.out is not None:

@@ -25,14 +25,22 @@ class Judged(NamedTuple):
 
 def judge(net: fastnn.MLP, X: np.ndarray, y: Any) -> Judged | None:
     """Return what `net` makes of samples; None where it predicts numbers or several labels a sample."""
-    if net.output == "identity" or net.classes is None:
+    classes = net.classes
+    if net.output == "softmax" and classes is None:  # never trained
+        classes = np.arange(net.sizes[-1])
+    if net.output == "identity" or classes is None:
         return None
     y = np.asarray(y)
-    actual = net.classes[y.argmax(axis=1)] if y.ndim == 2 and y.shape[1] > 1 else y.reshape(len(y))
+    actual = classes[y.argmax(axis=1)] if y.ndim == 2 and y.shape[1] > 1 else y.reshape(len(y))
     probabilities = net.predict_proba(X)
     predicted = net.decide(probabilities)
-    report = metrics.report(actual, predicted, net.classes)
-    return Judged(actual, predicted, probabilities, report, metrics.mistakes(actual, probabilities, net.classes))
+    return Judged(
+        actual,
+        predicted,
+        probabilities,
+        metrics.report(actual, predicted, classes),
+        metrics.mistakes(actual, probabilities, classes),
+    )
 
 
 def check_folder(folder: str, command: str) -> None:

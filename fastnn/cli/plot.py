@@ -8,8 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fastnn import plots, runs
 from fastnn.cli import files
+from fastnn.cli.options import resolve
 from fastnn.cli.outcome import Judged, judge
 from fastnn.cli.output import print_json
 from fastnn.cli.setup import split
@@ -126,12 +129,14 @@ class _Material:
         result = self.run.result
         part = result.get("part")
         if part == "validation" and result.get("command") == "train":
-            _, X, y = split(self.data, result["settings"]).scored
+            _, X, y = split(self.data, resolve({}, None) | (result.get("settings") or {})).scored
         elif part in ("training", "test", "all"):
             _, X, y = files.choose_part(self.data, None if part == "all" else part.removesuffix("ing"))
         else:
             raise ValueError(f"{runs.RESULT} does not say which part of the data was scored")
         if (rows := result.get("rows")) is not None:
+            if not np.isin(rows, np.arange(len(X))).all():
+                raise ValueError(f"{runs.RESULT} names rows that the {len(X)} samples of the data do not have")
             X, y = X[rows], y[rows]
         if len(X) != result.get("n_samples", len(X)):
             raise ValueError(f"the run scored {result['n_samples']} samples, but the data now give {len(X)}")
@@ -146,6 +151,8 @@ def _class_histogram(material: _Material) -> Any:
 
 def _costs(material: _Material) -> Any:
     if (logged := material.run.costs) is not None:
+        if "iteration" not in logged.columns:
+            raise ValueError(f"{runs.COSTS} has no column iteration, only {', '.join(logged.columns)}")
         lines = {name: logged[name] for name in logged.columns if name != "iteration"}
         return plots.costs(logged["iteration"], lines)
     history, result = material.history, material.run.result
@@ -153,7 +160,8 @@ def _costs(material: _Material) -> Any:
     lines = {title: history[name] for name, title in titles.items() if name in history.columns}
     n, size = result.get("n_training_samples"), (result.get("settings") or {}).get("batch_size")
     steps = -(-n // size) if n and size else 1
-    ax = plots.costs([epoch * steps for epoch in history["epoch"]], lines)
+    epochs = history["epoch"] if "epoch" in history.columns else range(1, len(history) + 1)
+    ax = plots.costs([epoch * steps for epoch in epochs], lines)
     ax.set(yscale="log", xlabel="step" if n and size else "epoch")
     return ax
 

@@ -167,7 +167,7 @@ def costs(
         ax.plot(places, points, "xo+"[i % 3], color="black", fillstyle="none", markersize=6, label=name)
     ax.grid(alpha=0.3)
     ax.set(xlabel="iteration", ylabel="cost")
-    ax.legend(frameon=False)
+    ax.legend(framealpha=0.9, edgecolor="none")
     return ax
 
 
@@ -197,4 +197,4 @@ def _draw_curves(ax: Axes, history: History, name: str) -> None:
     ax.locator_params(axis="x", integer=True)
     ax.grid(alpha=0.3)
     ax.set(xlabel="epoch", ylabel=name)
-    ax.legend(frameon=False)
+    ax.legend(framealpha=0.9, edgecolor="none")

@@ -102,7 +102,7 @@ def predictions(X: Any, labels: Any, predicted: Any, image_shape: Sequence[int],
             f"X, labels and predicted must be equally long, got {len(pictures)}, {len(known)} and {len(found)} samples"
         )
     wrong = [a != b for a, b in zip(known, found, strict=True)]
-    titles = [f"{b}, not {a}" if bad else str(a) for a, b, bad in zip(found, known, wrong, strict=True)]
+    titles = [f"{a}, not {b}" if bad else str(a) for a, b, bad in zip(found, known, wrong, strict=True)]
     drawn = _draw(pictures, titles, axes, *_range(pictures), "gray_r")
     for ax, bad in zip(drawn, wrong, strict=True):
         if bad:

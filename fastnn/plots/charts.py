@@ -37,7 +37,8 @@ def class_histogram(y: Any, ax: Axes | None = None) -> Axes:
     names = [str(label) for label in classes.tolist()]
     upright = sum(map(len, names)) + 2 * len(names) <= 90  # else the names would run into each other
     if ax is None:
-        ax = new_figure(min(max(5.0, 0.55 * len(names)), 14.0), 3.6).subplots()
+        height = 3.6 + (0 if upright else 0.08 * max(map(len, names)))
+        ax = new_figure(min(max(5.0, 0.55 * len(names)), 14.0), height).subplots()
     bars = ax.bar(range(len(names)), counts, color=COLOURS[0])
     if len(names) <= 40:
         labels = [f"{count:,}" for count in counts]

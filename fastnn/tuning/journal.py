@@ -1,0 +1,119 @@
+"""FLOOR 4: the journal: a file with one JSON line for every finished fit, so that an interrupted tuning goes on.
+
+The first line is the specification of the tuning; a journal is continued by no other. A last line that a kill
+or a full disk has torn is dropped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+NAME = "journal.jsonl"
+
+
+class Journal:
+    """The finished fits of one tuning, in a folder or (folder None) in memory only.
+
+    Parameters
+    ----------
+    folder : Path or None
+        Made if need be.
+    specification : dict
+        Plain JSON; all that the fits depend on, but for their candidate and fold.
+
+    Raises
+    ------
+    ValueError
+        If the folder belongs to another tuning, or the journal is damaged.
+    OSError
+        If the folder or the journal cannot be written.
+    """
+
+    def __init__(self, folder: Path | None, specification: dict[str, Any]) -> None:
+        self._specification = _line(specification)
+        self._found: dict[str, dict[str, Any]] = {}
+        self._path = None if folder is None else folder / NAME
+        if folder is None or self._path is None:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        if self._path.exists():
+            self._read(self._path, specification)
+        elif (folder / "result.json").exists():
+            raise ValueError(f"{folder} holds another run, which would be lost; choose another folder")
+        if not self._path.exists():
+            self._append(self._specification)
+
+    def key(self, values: Any, fold: int) -> str:
+        """Return what identifies a fit: a hash of the specification, the candidate's values and the fold."""
+        return hashlib.sha256(self._specification + _line([values, fold])).hexdigest()
+
+    def find(self, key: str) -> dict[str, Any] | None:
+        """Return the record of a finished fit; None if it is not finished."""
+        return self._found.get(key)
+
+    def add(self, key: str, record: dict[str, Any]) -> None:
+        """Remember a finished fit; when this returns, its line is on the disk."""
+        self._found[key] = record
+        if self._path is not None:
+            self._append(_line({"key": key, **record}))
+
+    def _append(self, line: bytes) -> None:
+        assert self._path is not None
+        try:
+            # without a buffer: Ctrl-C between Python's steps must not leave half a line that is completed later
+            with open(self._path, "ab", buffering=0) as file:
+                before = file.seek(0, os.SEEK_END)
+                if file.write(line) != len(line):
+                    file.truncate(before)
+                    raise OSError(28, "the disk is full")
+                os.fsync(file.fileno())
+        except OSError as error:
+            error.filename = str(self._path)
+            raise
+
+    def _read(self, path: Path, specification: dict[str, Any]) -> None:
+        whole, _, torn = path.read_bytes().rpartition(b"\n")
+        lines = whole.split(b"\n") if whole else []
+        records: list[dict[str, Any]] = []
+        for i, line in enumerate(lines, 1):
+            try:
+                record = json.loads(line)
+            except ValueError:
+                record = None
+            if not isinstance(record, dict) or (records and "key" not in record):
+                raise ValueError(f"line {i} of {path} is damaged; remove this line, so that its fit is repeated")
+            records.append(record)
+        if records:
+            _check_same(path.parent, records[0], specification)
+        if torn:
+            with open(path, "r+b") as file:
+                file.truncate(len(whole) + 1 if lines else 0)
+        if not records:
+            path.unlink()
+        self._found = {record["key"]: record for record in records[1:]}
+
+
+def _check_same(folder: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
+    here = json.loads(_line(here))
+    different = [name for name in {**here, **there} if here.get(name) != there.get(name)]
+    if different:
+        name = different[0]
+        also = f", also in {', '.join(different[1:])}" if len(different) > 1 else ""
+        raise ValueError(
+            f"{folder} belongs to another tuning, which differs in {name} ({_short(there.get(name))} there, "
+            f"{_short(here.get(name))} here){also}; choose another folder, or remove this one"
+        )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _line(value: Any) -> bytes:
+    """NaN is written as Python's json reads it back; keys keep their order."""
+    return json.dumps(value, separators=(", ", ": ")).encode() + b"\n"

@@ -8,8 +8,8 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastnn.cli import files
 from fastnn.cli.options import UsageError, usage
+from fastnn.cli.outcome import check_folder
 from fastnn.cli.output import print_json, print_lines, print_table
 from fastnn.engine import launch
 
@@ -42,10 +42,10 @@ def run(args: argparse.Namespace) -> int:
         recipe = recipes.load(args.name)
         launch.most_ranks(args.threads)
     folder = Path(args.out or f"build/{recipe.name}")
-    folder.mkdir(parents=True, exist_ok=True)
-    files.check_writable(str(folder / "result.json"), "--out")
+    check_folder(str(folder), "reproduce")
     _say(f"{recipe.name} takes about {recipe.quick_seconds if args.quick else recipe.seconds:g} s on two cores")
 
+    folder.mkdir(parents=True, exist_ok=True)
     done = recipes.reproduce(recipe, recipes.Options(args.quick, args.threads, _say, folder))
     pictures = recipes.write(done, folder)
     if args.json:

@@ -46,19 +46,17 @@ def _draw_costs(history: fastnn.History) -> Any:
 def time_rows(trainer: fastnn.Trainer, data: Data, settings: Mapping[str, Any]) -> list[Timing]:
     """Time a row against the same loop in NumPy vectors and in Python numbers, from the same first weights.
 
-    These two get a part of the rows and the time of one row is compared: they would take minutes. `settings` has
-    `timed_epochs` (of all rows, a block of fastnn's) and `timed_rows` (a block of NumPy's).
+    These two are in float64, as people have it who do not choose, and get a part of the rows: all would take minutes.
+    The times are those of one row. `settings` has `timed_epochs` (of all rows, a block of fastnn's) and `timed_rows`
+    (a block of NumPy's; Python numbers get a tenth of it).
     """
     ours = copy.copy(trainer)
     ours.net = net = copy.deepcopy(trainer.net)
     ours.max_epochs, ours.callbacks = settings["timed_epochs"], []
     n = settings["timed_rows"]
     few = max(1, n // 10)  # rows for Python numbers
-    X, Y, alpha = (
-        scaled(net, data.X[:n]).astype(float),
-        one_hot(data.y[:n], net.sizes[-1]),
-        ours.optimizer.learning_rate,
-    )
+    X, Y = scaled(net, data.X[:n]).astype(float), one_hot(data.y[:n], net.sizes[-1])
+    alpha = ours.optimizer.learning_rate
     weights = [np.vstack([W, b]).astype(float) for W, b in zip(net.weights, net.biases, strict=True)]
     numbers = [W.tolist() for W in weights]
     rows, targets = X[:few].tolist(), Y[:few].tolist()
@@ -72,6 +70,6 @@ def time_rows(trainer: fastnn.Trainer, data: Data, settings: Mapping[str, Any]) 
     ours_a_row = seconds["fastnn"] / (len(data.X) * ours.max_epochs)
     wanted = settings.get("wanted")
     return [
-        Timing("a row", "NumPy vectors, row by row", ours_a_row, seconds["NumPy"] / n, wanted),
-        Timing("a row", "Python numbers, row by row", ours_a_row, seconds["Python"] / few, wanted),
+        Timing("a row", "NumPy vectors", ours_a_row, seconds["NumPy"] / n, wanted),
+        Timing("a row", "Python numbers", ours_a_row, seconds["Python"] / few, wanted),
     ]

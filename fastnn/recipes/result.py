@@ -78,8 +78,8 @@ class Result:
     ----------
     figures : dict
         Ours, by the names of the published ones; others may be among them.
-    net, history, report
-        Of the network that stands for the recipe, where there is one.
+    net, history, report, image_shape
+        Of the network that stands for the recipe and of its samples, where there is one.
     timings, tables, notes
         To be shown, in this order.
     logs : dict
@@ -93,6 +93,7 @@ class Result:
     net: fastnn.MLP | None = None
     history: fastnn.History | None = None
     report: Report | None = None
+    image_shape: tuple[int, ...] | None = None
     timings: list[Timing] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -163,6 +164,7 @@ class Reproduction:
             "tables": [vars(table) for table in result.tables],
             "notes": result.notes,
             "form": {table: dict(getattr(recipe, table)) for table in ("data", "network", "training", "settings")},
+            "image_shape": result.image_shape,
             "seconds": self.seconds,
         }
         if result.report is not None and set(recipe.data) <= {"name", "rows"}:

@@ -36,10 +36,10 @@ def run(recipe: Recipe, options: Options) -> Result:
         try:
             for job in jobs:
                 job.result()
-        except BaseException:
+        except BaseException:  # Ctrl-C, above all
+            pool.shutdown(wait=False, cancel_futures=True)
             for trainer in trainers.values():
-                trainer.stop_training = True  # those that run end after their epoch
-            pool.shutdown(wait=True, cancel_futures=True)
+                trainer.stop()
             raise
     full = trainers["all"]
     result = scored(full.net, full.history, data)

@@ -64,6 +64,7 @@ def scored(net: fastnn.MLP, history: fastnn.History, data: Data) -> Result:
         net=net,
         history=history,
         report=report,
+        image_shape=shape,
     )
     wrong = metrics.mistakes(y, proba, net.classes)
     result.pictures["learning_curves"] = lambda: plots.learning_curves(history)

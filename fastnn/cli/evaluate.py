@@ -11,10 +11,11 @@ import fastnn
 from fastnn import metrics, plots, runs
 from fastnn._checks import integer
 from fastnn.cli import files
-from fastnn.cli.options import UsageError, default_loss, usage
+from fastnn.cli.options import UsageError, usage
 from fastnn.cli.outcome import Judged, check_folder, judge, lasting
 from fastnn.cli.output import print_json, print_lines, print_table, score_lines
 from fastnn.datasets import Dataset
+from fastnn.tuning.hyperparameters import default_loss
 
 DESCRIPTION = """\
 score a model on data with labels

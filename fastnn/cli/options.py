@@ -36,11 +36,6 @@ def _option_name(match: re.Match[str]) -> str:
     return BY_NAME[name].flag if name in BY_NAME else match[0]
 
 
-def default_loss(output: str) -> str:
-    """Return the loss that goes with an output."""
-    return "mse" if output == "identity" else "cross_entropy"
-
-
 _ENGINE_NAMES = {"max_epochs": "epochs", "n_threads": "threads"}
 _MEANING = {
     "N": "a whole number",

@@ -9,8 +9,9 @@ import numpy as np
 
 import fastnn
 from fastnn._checks import choice, number
-from fastnn.cli.options import UsageError, default_loss, usage
+from fastnn.cli.options import UsageError, usage
 from fastnn.datasets import Dataset
+from fastnn.tuning.hyperparameters import default_loss, n_outputs
 
 Settings = Mapping[str, Any]
 
@@ -68,7 +69,7 @@ def make_trainer(data: Dataset, parts: Parts, settings: Settings) -> fastnn.Trai
         choice("scaling", settings["scaling"], ["auto", "minmax", "standard", "none"])
         scale, offset = _scaling(data, parts.training.X, settings["scaling"])
         net = fastnn.MLP(
-            [data.X.shape[1], *settings["hidden"], _n_outputs(parts.training.y, settings["output"])],
+            [data.X.shape[1], *settings["hidden"], n_outputs(parts.training.y, settings["output"])],
             activation=settings["activation"],
             output=settings["output"],
             init=settings["init"],
@@ -147,15 +148,6 @@ def _scaling(data: Dataset, X: np.ndarray, scaling: str) -> tuple[Any, Any]:
 
     scaler = StandardScaler().fit(X)
     return 1 / scaler.scale_, scaler.mean_
-
-
-def _n_outputs(y: np.ndarray, output: str) -> int:
-    if y.ndim == 2:
-        return y.shape[1]
-    if output == "identity":
-        return 1
-    n_classes = len(np.unique(y))
-    return 1 if output == "logistic" and n_classes == 2 else n_classes
 
 
 def _callbacks(settings: Settings, monitor: str) -> list[fastnn.Callback]:

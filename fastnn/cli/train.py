@@ -57,8 +57,8 @@ def run(args: argparse.Namespace) -> int:
     parts = split(data, settings)
     trainer = make_trainer(data, parts, settings)
 
-    with _sigterm_interrupts():
-        compile_seconds = _warm_up(trainer.net.dtype)
+    with sigterm_interrupts():
+        compile_seconds = prepare_kernels(trainer.net.dtype)
         stopped_by = _fit(trainer, parts)
         # a few steps of a training that was stopped at once are no reason to replace an earlier model
         kept = bool(stopped_by) and not trainer.history and Path(settings["save"]).exists()
@@ -102,7 +102,7 @@ def _check_places(args: argparse.Namespace, settings: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
+def sigterm_interrupts() -> Iterator[None]:
     """Let SIGTERM do what Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():  # only there are handlers allowed
         yield
@@ -114,7 +114,7 @@ def _sigterm_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
-def _warm_up(dtype: np.dtype) -> float:
+def prepare_kernels(dtype: np.dtype) -> float:
     """Compile or load the kernels apart from the training, and say so if that takes more than a moment."""
     folder = _jit.cache_folder()
     if folder is None:

@@ -100,7 +100,7 @@ def make_candidates(
         gets the previous value (None first) and returns the next one (None: no more).
     search : {None, "grid", "random"}
         Every combination, the last hyperparameter changing fastest; or `n_trials` random ones, each different. By
-        default random if there is a Range, else grid.
+        default random if there is a Range, or `n_trials` without a function; else grid.
     n_trials : int, optional
         Most candidates. A random search needs it, and a function that has no end.
     seed : int
@@ -128,7 +128,9 @@ def make_candidates(
         n_trials = integer("n_trials", n_trials, 1)
     sources = {name: _source(name, values, n_trials) for name, values in space.items()}
     ranges = [name for name, source in sources.items() if isinstance(source, Range)]
-    search = choice("search", search or ("random" if ranges else "grid"), SEARCHES)
+    steps = any(callable(values) for values in space.values())
+    usual = "random" if ranges or (n_trials is not None and not steps) else "grid"
+    search = choice("search", search or usual, SEARCHES)
     if search == "random":
         if n_trials is None:
             raise ValueError("a random search needs n_trials, the number of candidates to draw")

@@ -256,9 +256,11 @@ def _read_rows(path: Path) -> History | None:
     history = History()
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file, strict=True):
-                history.append({key: _number(cell) for key, cell in row.items() if cell != ""})
-    except (ValueError, TypeError, csv.Error) as error:  # TypeError: a line that is longer or shorter than the header
+            lines = csv.reader(file, strict=True)
+            header = next(lines, [])
+            for cells in lines:
+                history.append({key: _number(cell) for key, cell in zip(header, cells, strict=True) if cell})
+    except (ValueError, csv.Error) as error:
         raise RunError(f"{path} must hold numbers, a line for each row under the header: {error}") from None
     return history
 

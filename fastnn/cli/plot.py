@@ -126,12 +126,12 @@ class _Material:
         return self.data.image_shape if shape is None and "image_shape" not in self.run.result else shape
 
     def _choose(self) -> tuple[Any, Any]:
-        result = self.run.result
+        data, result = self.data, self.run.result
         part = result.get("part")
         if part == "validation" and result.get("command") == "train":
-            _, X, y = split(self.data, resolve({}, None) | (result.get("settings") or {})).scored
+            _, X, y = split(data, resolve({}, None) | (result.get("settings") or {})).scored
         elif part in ("training", "test", "all"):
-            _, X, y = files.choose_part(self.data, None if part == "all" else part.removesuffix("ing"))
+            _, X, y = files.choose_part(data, None if part == "all" else part.removesuffix("ing"))
         else:
             raise ValueError(f"{runs.RESULT} does not say which part of the data was scored")
         if (rows := result.get("rows")) is not None:

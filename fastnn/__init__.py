@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 # Modules of floor 4, imported when they are first asked for: `import fastnn; fastnn.metrics.report(...)`.
-_LAZY = ("datasets", "metrics", "plots", "tuning")
+_LAZY = ("datasets", "metrics", "plots", "recipes", "runs", "tuning")
 
 
 def __getattr__(name: str) -> Any:

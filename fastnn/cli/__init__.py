@@ -27,6 +27,7 @@ examples:
   fastnn train digits                                train on real digits, save digits.safetensors
   fastnn evaluate digits.safetensors digits          score it on the test part
   fastnn predict digits.safetensors digits -o p.csv  predict the test part
+  fastnn train digits --out run && fastnn plot run   keep all of a training in a folder, with pictures
 
 fastnn COMMAND --help tells more. Environment: FASTNN_DATA (folder with MNIST), FASTNN_NUM_THREADS,
 FASTNN_CACHE_DIR (place of the compiled kernels and of copies of big CSV files).

@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import fastnn
-from fastnn.cli import bench, describe, evaluate, info, plot, predict, reproduce, train, warmup
+from fastnn.cli import bench, describe, evaluate, info, plot, predict, reproduce, train, tune, warmup
 from fastnn.cli.options import UsageError
 
 __all__ = ["main"]
 
-_COMMANDS = (describe, train, evaluate, predict, plot, reproduce, bench, info, warmup)
+_COMMANDS = (describe, train, tune, evaluate, predict, plot, reproduce, bench, info, warmup)
 _EPILOG = """\
 examples:
   fastnn train digits                                train on real digits, save digits.safetensors

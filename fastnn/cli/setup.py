@@ -41,7 +41,7 @@ def split(data: Dataset, settings: Settings) -> Parts:
         If there are no labels, they do not fit the output, or no part can be held out.
     """
     training = Part("training", data.X, data.require_labels().y)
-    _check_labels(data, settings["output"])
+    check_labels(data, settings["output"])
     test = validation = None
     if data.X_test is not None and data.y_test is not None:
         test = Part("test", data.X_test, data.y_test)
@@ -104,7 +104,8 @@ def _chooses(settings: Settings) -> bool:
     return plateau or settings["patience"] is not None or settings["checkpoint"] is not None
 
 
-def _check_labels(data: Dataset, output: str) -> None:
+def check_labels(data: Dataset, output: str) -> None:
+    """Raise UsageError if the labels of `data` are no classes where the output is one for classes."""
     y: Any = data.y
     if output == "identity" or y.ndim == 2:
         return

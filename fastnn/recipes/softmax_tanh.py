@@ -23,6 +23,7 @@ def run(recipe: Recipe, options: Options) -> Result:
     """
     data, features = load_data(recipe), recipe.settings["features"]
     full = _trainer(recipe, features)
+    full.n_threads = options.n_threads
     n = recipe.settings["timed_rows"]
     timing = race_with_numpy(full, data.X[:n], data.y[:n], f"an epoch of {n:,} rows, all features")
 

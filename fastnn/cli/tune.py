@@ -104,7 +104,10 @@ def _add_tuning(add: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     settings = resolve(vars(args), args.config)
     _check(args, settings)
-    space = _read_space(args.tries or [])
+    space = _read_space(args.tries)
+    drawn = [name for name, values in space.items() if isinstance(values, tuning.Range)]
+    if drawn and args.trials is None:
+        raise UsageError(f"--try {drawn[0]} is a range; give --trials N, the number of candidates to draw")
     folder = args.out or files.default_model_path(args.data).removesuffix(".safetensors") + "-tuning"
     check_folder(folder, "tune")
     data = files.load_data(args.data, settings["label"])
@@ -208,8 +211,10 @@ def _read_space(tries: list[str]) -> dict[str, Any]:
 def _read_values(option: Option, text: str) -> Any:
     spelling = f"--try {option.name}"
     if re.match(rf"({'|'.join(RANGES)})\s*\(", text) and option.name != "init":
-        with usage():
-            return specs.build(spelling, text, RANGES)
+        try:
+            return specs.build("it", text, RANGES)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{spelling}={text} is no range: {error}") from None
     if ";" in text:
         parts = text.split(";")
     elif option.name == "hidden":

@@ -12,6 +12,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from fastnn.engine.files import replace_file
+
 NAME = "journal.jsonl"
 
 
@@ -21,7 +23,6 @@ class Journal:
     Parameters
     ----------
     folder : Path or None
-        Made if need be.
     specification : dict
         Plain JSON; all that the fits depend on, but for their candidate and fold.
 
@@ -30,22 +31,26 @@ class Journal:
     ValueError
         If the folder belongs to another tuning, or the journal is damaged.
     OSError
-        If the folder or the journal cannot be written.
+        If the journal cannot be read; later, if the folder or the journal cannot be written.
     """
 
     def __init__(self, folder: Path | None, specification: dict[str, Any]) -> None:
         self._specification = _line(specification)
         self._found: dict[str, dict[str, Any]] = {}
         self._path = None if folder is None else folder / NAME
-        if folder is None or self._path is None:
-            return
-        folder.mkdir(parents=True, exist_ok=True)
-        if self._path.exists():
+        self._begun = self._path is None
+        if self._path is not None and self._path.exists():
             self._read(self._path, specification)
-        elif (folder / "result.json").exists():
+        elif folder is not None and (folder / "result.json").exists():
             raise ValueError(f"{folder} holds another run, which would be lost; choose another folder")
-        if not self._path.exists():
-            self._append(self._specification)
+
+    def begin(self) -> None:
+        """Write the first line, unless it is there: before the first fit, so that a bad folder costs none."""
+        if self._path is None or self._begun:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(self._path, self._specification)
+        self._begun = True
 
     def key(self, values: Any, fold: int) -> str:
         """Return what identifies a fit: a hash of the specification, the candidate's values and the fold."""
@@ -87,26 +92,34 @@ class Journal:
             if not isinstance(record, dict) or (records and "key" not in record):
                 raise ValueError(f"line {i} of {path} is damaged; remove this line, so that its fit is repeated")
             records.append(record)
-        if records:
-            _check_same(path.parent, records[0], specification)
+        if len(records) < 2:
+            return  # no fit was finished: the journal belongs to nobody
+        _check_same(path.parent, records[0], specification)
         if torn:
             with open(path, "r+b") as file:
-                file.truncate(len(whole) + 1 if lines else 0)
-        if not records:
-            path.unlink()
+                file.truncate(len(whole) + 1)
         self._found = {record["key"]: record for record in records[1:]}
+        self._begun = True
 
 
 def _check_same(folder: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
-    here = json.loads(_line(here))
-    different = [name for name in {**here, **there} if here.get(name) != there.get(name)]
+    then, now = _flat(there), _flat(json.loads(_line(here)))
+    different = [name for name in {**now, **then} if now.get(name) != then.get(name)]
     if different:
-        name = different[0]
-        also = f", also in {', '.join(different[1:])}" if len(different) > 1 else ""
+        name, *others = different
+        also = f", also in {', '.join(others)}" if others else ""
         raise ValueError(
-            f"{folder} belongs to another tuning, which differs in {name} ({_short(there.get(name))} there, "
-            f"{_short(here.get(name))} here){also}; choose another folder, or remove this one"
+            f"{folder} belongs to another tuning, which differs in {name} ({_short(then.get(name))} there, "
+            f"{_short(now.get(name))} here){also}; choose another folder, or remove this one"
         )
+
+
+def _flat(specification: dict[str, Any]) -> dict[str, Any]:
+    """The entries of dicts under names of their own, such as base.max_epochs."""
+    flat: dict[str, Any] = {}
+    for name, value in specification.items():
+        flat |= {f"{name}.{key}": item for key, item in value.items()} if isinstance(value, dict) else {name: value}
+    return flat
 
 
 def _short(value: Any) -> str:

@@ -34,7 +34,9 @@ class Progress:
         self._start = time.perf_counter()
         self._best: Trial | None = None
         self._lines = verbose > 0 and self._stream is not None
+        self._has_end = True
         self._bar: Any = None
+        self._task: Any = None
         if verbose == 1 and self._stream is not None and self._stream.isatty():
             self._open_bar()
 
@@ -54,12 +56,14 @@ class Progress:
             console=console,
             auto_refresh=False,
         )
-        self._task = self._bar.add_task("", total=0)
-        self._bar.start()
 
-    def expect(self, n_fits: int) -> None:
-        """So many more fits are to come."""
+    def expect(self, n_fits: int, more: bool = False) -> None:
+        """So many more fits are to come; `more` if nobody knows how many after them."""
         self._n_fits += n_fits
+        self._has_end = not more
+        if self._bar is not None and self._task is None:
+            self._task = self._bar.add_task("", total=n_fits)
+            self._bar.start()
         self._show()
 
     def on_known(self) -> None:
@@ -105,7 +109,7 @@ class Progress:
 
     def _rest(self) -> str:
         left = self._n_fits - self._n_done
-        if not left or not self._n_new:
+        if not left or not self._n_new or not self._has_end:
             return ""
         seconds = (time.perf_counter() - self._start) / self._n_new * left
         return f"  about {_duration(seconds)} left"

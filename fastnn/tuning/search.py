@@ -59,8 +59,8 @@ class Search:
         self._n_jobs = n_jobs
         self._warm: set[str] = set()
 
-    def run(self, candidates: list[Values]) -> None:
-        """Fit these candidates, after those of earlier calls, and add their trials.
+    def run(self, candidates: list[Values], more: bool = False) -> None:
+        """Fit these candidates, after those of earlier calls, and add their trials; `more` if others may follow.
 
         Raises
         ------
@@ -72,7 +72,7 @@ class Search:
             self._check({**self._fixed, **values})
             fits.append(list(self._fits(number, values)))
         try:
-            self._run(candidates, [fit for several in fits for fit in several])
+            self._run(candidates, [fit for several in fits for fit in several], more)
         finally:
             self.trials += [
                 Trial(several[0].candidate, values, records)
@@ -90,7 +90,7 @@ class Search:
                 raise TypeError(
                     f"search must return a dict with a value for each hyperparameter, or None, got {values!r}"
                 )
-            self.run([dict(values)])
+            self.run([dict(values)], more=True)
 
     def _fits(self, number: int, values: Values) -> Iterator[Fit]:
         n_folds = len(self._samples.folds)
@@ -108,9 +108,10 @@ class Search:
             warm_up(trainer.net.dtype)
             self._warm.add(trainer.net.dtype.name)
 
-    def _run(self, candidates: list[Values], fits: list[Fit]) -> None:
+    def _run(self, candidates: list[Values], fits: list[Fit], more: bool) -> None:
         first = len(self.trials) + 1
-        self._progress.expect(len(fits))
+        self._journal.begin()
+        self._progress.expect(len(fits), more)
         for fit in fits:
             if self._journal.find(fit.key) is not None:
                 self._progress.on_known()

@@ -144,10 +144,8 @@ def tune(
     candidates = _candidates(space, search, n_trials, seed, folds if one_fold else None)
     specification = {
         "fastnn": __version__,
-        "samples": digest(data.X, data.y, data.X_test, data.y_test),
         "n_samples": len(data.rows),
         "n_test": len(data.X_test),
-        "parts": digest(*(rows for fold in parts for rows in fold)),
         "base": describe("base", fixed),
         "space": _describe_space(space),
         "n_trials": n_trials,
@@ -160,6 +158,8 @@ def tune(
         "score": score,
         "train_scores": train_scores,
         "seed": seed,
+        "sha256_of_samples": digest(data.X, data.y, data.X_test, data.y_test),
+        "sha256_of_folds": digest(*(rows for fold in parts for rows in fold)),
     }
     folder = None if out is None else Path(out)
     journal = Journal(folder, specification)

@@ -115,8 +115,9 @@ def _check_classes(y: np.ndarray, least: int, purpose: str) -> None:
     classes, counts = np.unique(y, return_counts=True)
     if counts.min() < least:
         rare = counts.argmin()
+        amount = "1 sample" if counts[rare] == 1 else f"{counts[rare]} samples"
         raise ValueError(
-            f"class {classes[rare].item()!r} has {counts[rare]} samples, too few to {purpose}; "
+            f"class {classes[rare].item()!r} has {amount}, too few to {purpose}; "
             "take fewer folds, split='plain' or 'shuffle', or leave this class out"
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from fastnn.engine import schedules
 from fastnn.engine.warm_up import warm_up
 from fastnn.tuning.fits import Fit, Samples, run_fits
 from fastnn.tuning.journal import Journal
@@ -85,6 +86,8 @@ class Search:
         while most is None or len(self.trials) < most:
             values = propose(list(self.trials))
             if values is None:
+                if not self.trials:
+                    raise ValueError("search proposed no candidate: it returned None at once")
                 return
             if not isinstance(values, Mapping) or not values:
                 raise TypeError(
@@ -104,6 +107,12 @@ class Search:
         data = self._samples.data
         trainer = self._samples.make_trainer(merged, data.X[data.rows[:2]])
         data.check(trainer.net)
+        for watcher in (*trainer.callbacks, schedules.make(trainer.schedule)):
+            if str(getattr(watcher, "monitor", "")).startswith("val_"):
+                raise ValueError(
+                    f"{type(watcher).__name__} watches {watcher.monitor!r}, but the final training has no validation "
+                    "part; let it watch 'train_loss', as in plateau('train_loss')"
+                )
         if trainer.net.dtype.name not in self._warm:
             warm_up(trainer.net.dtype)
             self._warm.add(trainer.net.dtype.name)

@@ -20,7 +20,12 @@ def run(recipe: Recipe, options: Options) -> Result:
     (times NumPy's speed) and `watch` (default true: score the test part after every epoch, as the source does;
     nothing is chosen by it).
     """
-    data, settings = load_data(recipe), recipe.settings
+    return train(recipe, options, load_data(recipe))
+
+
+def train(recipe: Recipe, options: Options, data: Data) -> Result:
+    """Do what `run` does, on these samples."""
+    settings = recipe.settings
     net = make_net(recipe.network)
     trainer = make_trainer(recipe.training, net, options.n_threads)
     timings = []

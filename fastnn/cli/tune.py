@@ -143,7 +143,10 @@ def run(args: argparse.Namespace) -> int:
                 make_trainer=_maker(data, settings),
             )
         except KeyboardInterrupt:
-            print(f"fastnn: interrupted; what is finished is in {folder}, the same command goes on", file=sys.stderr)
+            print(
+                f"fastnn: interrupted; what is finished is in {folder}, and the same command goes on from there",
+                file=sys.stderr,
+            )
             return 1
     if args.json:
         print_json({"out": folder, **result.details, "trials": _summaries(result)})

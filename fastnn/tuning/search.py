@@ -108,9 +108,10 @@ class Search:
         trainer = self._samples.make_trainer(merged, data.X[data.rows[:2]])
         data.check(trainer.net)
         for watcher in (*trainer.callbacks, schedules.make(trainer.schedule)):
-            if str(getattr(watcher, "monitor", "")).startswith("val_"):
+            monitor = str(getattr(watcher, "monitor", ""))
+            if monitor.startswith("val_"):
                 raise ValueError(
-                    f"{type(watcher).__name__} watches {watcher.monitor!r}, but the final training has no validation "
+                    f"{type(watcher).__name__} watches {monitor!r}, but the final training has no validation "
                     "part; let it watch 'train_loss', as in plateau('train_loss')"
                 )
         if trainer.net.dtype.name not in self._warm:

@@ -229,6 +229,7 @@ def _judge(trainer: Trainer, data: Data, best: Trial, trials: list[Trial], score
         "cross_validation": cross,
         **test,
         "n_samples": len(data.X_test),
+        "fingerprint": net.fingerprint(),
     }
     return TuningResult(best.values, best, trials, score, test, net, trainer.history, report, details)
 

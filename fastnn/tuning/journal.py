@@ -6,6 +6,7 @@ or a full disk has torn is dropped.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -74,7 +75,7 @@ class Journal:
                 before = file.seek(0, os.SEEK_END)
                 if file.write(line) != len(line):
                     file.truncate(before)
-                    raise OSError(28, "the disk is full")
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(file.fileno())
         except OSError as error:
             error.filename = str(self._path)

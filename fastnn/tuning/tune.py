@@ -127,59 +127,69 @@ def tune(
     """
     start = time.perf_counter()
     seed = integer("seed", seed, 0, 2**63 - 1)
-    one_fold = boolean("candidate_per_fold", candidate_per_fold)
     n_jobs = launch.most_ranks() if n_jobs is None else integer("n_jobs", n_jobs, 1, 1024)
     verbose = integer("verbose", verbose, 0, 2)
+    choices = {
+        "folds": folds,
+        "split": split,
+        "validation_fraction": validation_fraction if split == "shuffle" else None,
+        "test_fraction": test_fraction if X_test is None else None,
+        "candidate_per_fold": boolean("candidate_per_fold", candidate_per_fold),
+        "train_scores": boolean("train_scores", train_scores),
+        "seed": seed,
+    }
     fixed: Values = {"seed": seed, **(base or {})}
     output = str(fixed.get("output", "softmax"))
     data = divide(X, y, X_test, y_test, fraction=test_fraction, split=split, output=output, seed=seed)
-    split = split or ("stratified" if is_classes(data.y, output) else "plain")
+    choices["split"] = split = split or ("stratified" if is_classes(data.y, output) else "plain")
     names = NUMBER_SCORES if output == "identity" else CLASS_SCORES
-    score = choice("score", score or names[0], names)
+    choices["score"] = score = choice("score", score or names[0], names)
     parts = [
         Fold(data.rows[fold.training], data.rows[fold.validation])
         for fold in make_folds(data.y[data.rows], folds, split, validation_fraction, seed)
     ]
-    samples = Samples(data, parts, make_trainer or hyperparameters.make_trainer, boolean("train_scores", train_scores))
-    candidates = _candidates(space, search, n_trials, seed, folds if one_fold else None)
+    candidates = _candidates(space, search, n_trials, seed, folds if candidate_per_fold else None)
+    samples = Samples(data, parts, make_trainer or hyperparameters.make_trainer, train_scores)
     specification = {
         "fastnn": __version__,
-        "n_samples": len(data.rows),
-        "n_test": len(data.X_test),
+        **choices,
         "base": describe("base", fixed),
         "space": _describe_space(space),
         "n_trials": n_trials,
         "candidates": None if callable(search) else describe("space", candidates),
-        "folds": folds,
-        "split": split,
-        "validation_fraction": validation_fraction if split == "shuffle" else None,
-        "test_fraction": None if data.test_rows is None else test_fraction,
-        "candidate_per_fold": one_fold,
-        "score": score,
-        "train_scores": train_scores,
-        "seed": seed,
+        "n_samples": len(data.rows),
+        "n_test": len(data.X_test),
         "sha256_of_samples": digest(data.X, data.y, data.X_test, data.y_test),
         "sha256_of_folds": digest(*(rows for fold in parts for rows in fold)),
     }
     folder = None if out is None else Path(out)
-    journal = Journal(folder, specification)
     progress = Progress(verbose, score)
-    found = Search(samples, fixed, journal, progress, score=score, one_fold=one_fold, n_jobs=n_jobs)
+    find = Search(
+        samples,
+        fixed,
+        Journal(folder, specification),
+        progress,
+        score=score,
+        one_fold=candidate_per_fold,
+        n_jobs=n_jobs,
+    )
     try:
-        if callable(search):
-            found.ask(search, n_trials)
-        else:
-            found.run(candidates)
+        best = _find_best(find, search if callable(search) else candidates, n_trials, folder, score)
     finally:
         progress.close()
-        if folder is not None and found.trials:
-            write_tables(folder, found.trials, score)
-    best = found.best()
     progress.say(f"training with {name_values(best.values)} on all {len(data.rows):,} samples but the test part")
     trainer = _train(samples, {**fixed, **best.values}, n_jobs, verbose)
-    result = _judge(trainer, data, best, found.trials, score)
-    document = {"command": "tune", "tuning": specification, **_test_part(data), **(details or {})}
-    result.details |= document | {"n_jobs": n_jobs, "seconds": time.perf_counter() - start}
+    result = _judge(trainer, data, best, find.trials, score)
+    result.details = {
+        "command": "tune",
+        **(details or {}),
+        **result.details,
+        **_test_part(data),
+        "settings": describe("settings", {**fixed, **best.values}),
+        "tuning": specification,
+        "n_jobs": n_jobs,
+        "seconds": time.perf_counter() - start,
+    }
     if folder is not None:
         runs.save_run(folder, net=result.net, history=result.history, result=result.details, report=result.report)
     return result
@@ -202,6 +212,21 @@ def _describe_space(space: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if space is None:
         return None
     return {name: "a function" if callable(values) else describe(name, values) for name, values in space.items()}
+
+
+def _find_best(
+    find: Search, candidates: list[Values] | Propose, n_trials: int | None, folder: Path | None, score: str
+) -> Trial:
+    """Fit all candidates and return the best trial; the tables are written however this ends."""
+    try:
+        if callable(candidates):
+            find.ask(candidates, n_trials)
+        else:
+            find.run(candidates)
+    finally:
+        if folder is not None and find.trials:
+            write_tables(folder, find.trials, score)
+    return find.best()
 
 
 def _train(samples: Samples, values: Values, n_jobs: int, verbose: int) -> Trainer:

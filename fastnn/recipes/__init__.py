@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from fastnn._checks import choice
-from fastnn.recipes import bigsnarf, neuralnet, numpy_ann, softmax_tanh, standard
+from fastnn.recipes import bigsnarf, neuralnet, numpy_ann, raerek, softmax_tanh, standard
 from fastnn.recipes.folder import write
 from fastnn.recipes.recipe import Published, Recipe, load, names
 from fastnn.recipes.result import Comparison, Options, Reproduction, Result, Table, Timing
@@ -35,6 +35,7 @@ METHODS: dict[str, Callable[[Recipe, Options], Result]] = {
     "bigsnarf": bigsnarf.run,
     "neuralnet": neuralnet.run,
     "numpy_ann": numpy_ann.run,
+    "raerek": raerek.run,
     "softmax_tanh": softmax_tanh.run,
 }
 

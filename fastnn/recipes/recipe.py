@@ -31,7 +31,7 @@ class Published:
     rule : {"at least", "at most", "equal"}
         When ours is as good.
     tolerance : float
-        Relative difference that still counts as equal.
+        Relative difference to `value` that still counts as equal or as good.
     percent : bool
         Whether to show it in percent.
     quick : float, optional
@@ -57,9 +57,10 @@ class Published:
         (False, True)
         """
         wanted = self.value if not quick or self.quick is None else self.quick
+        slack = self.tolerance * abs(wanted)
         if self.rule == "equal":
-            return abs(ours - wanted) <= self.tolerance * abs(wanted)
-        return ours >= wanted if self.rule == "at least" else ours <= wanted
+            return abs(ours - wanted) <= slack
+        return ours >= wanted - slack if self.rule == "at least" else ours <= wanted + slack
 
     def show(self, value: float) -> str:
         """Write a value of this figure: all digits where they count, else four."""

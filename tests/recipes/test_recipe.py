@@ -68,6 +68,9 @@ def test_the_quick_form_can_only_change_tables():
     [
         ("at least", 0.0, 0.5, True),
         ("at least", 0.0, 0.4999, False),
+        ("at least", 0.1, 0.4501, True),
+        ("at least", 0.1, 0.4499, False),
+        ("at most", 0.1, 0.5501, False),
         ("at most", 0.0, 0.5, True),
         ("at most", 0.0, 0.5001, False),
         ("equal", 1e-3, 0.5004, True),

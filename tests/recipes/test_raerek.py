@@ -79,7 +79,7 @@ def test_every_part_is_carried_out_written_and_resumed(small, tmp_path):
         (str(i), str(i), str(epoch)) for i in (1, 2, 3) for epoch in (1, 2)
     ]
     for part in ("train", "val"):
-        assert all(0 <= float(row[f"{part}_{score}"]) for row in rows for score in ("loss", "accuracy", "f1"))
+        assert all(float(row[f"{part}_{score}"]) >= 0 for row in rows for score in ("loss", "accuracy", "f1"))
     with (of_lambda.folder / "candidates.csv").open(newline="") as file:
         candidates = list(csv.DictReader(file))
     best = max(candidates, key=lambda row: float(row["mean_f1_macro"]))

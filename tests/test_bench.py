@@ -88,7 +88,7 @@ def test_phases_time_every_part(capsys):
     result = json.loads(capsys.readouterr().out)
     assert result["barrier_us"] > 0 and result["launch_us"] > 0
     assert [net["name"] for net in result["networks"]] == NAMES
-    parts = {"gather", "forward", "head", "backward", "phase_a", "product", "update", "phase_b", "step"}
+    parts = {"gather", "forward", "head", "backward", "phase_a", "update", "phase_b", "step"}
     for net in result["networks"]:
         assert set(net["us"]) == parts
         assert min(net["us"].values()) > 0

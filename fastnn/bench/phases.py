@@ -22,7 +22,7 @@ def _operations(workload: Workload) -> dict[str, int]:
     first, *others = (2 * i * o * workload.batch_size for i, o in zip(workload.sizes, workload.sizes[1:], strict=False))
     every = first + sum(others)
     return {
-        "forward": every, "backward": sum(others), "phase_a": every + sum(others), "product": every, "phase_b": every,
+        "forward": every, "backward": sum(others), "phase_a": every + sum(others), "phase_b": every,
     }  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def measure(workload: Workload, effort: Effort) -> dict[str, Any]:
         batch_size=workload.batch_size,
         n_samples=len(X),
         update="momentum",
-        skip_zeros=has_idle_inputs(X, None, workload.batch_size),
+        skip_zeros=has_idle_inputs(X, None),
     )
     rule = plan.rule(HEADS["softmax", "cross_entropy"], workload.optimizer().momentum)
     nothing = np.empty(0, net.dtype)

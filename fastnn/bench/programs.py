@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn import _jit
-from fastnn.kernels.bundles import ACTS, DELTAS, LD, PARAMS, STRIP, UNITS, WIDTH
-from fastnn.kernels.epoch import first_terms, forget_used, gather_rows, learn_rows
+from fastnn.kernels.bundles import STRIP
+from fastnn.kernels.epoch import learn_rows
+from fastnn.kernels.first import first_layer, forward_first, gather_rows
 from fastnn.kernels.gang import barrier, share
-from fastnn.kernels.matmul import gradient_tile, panel_of, tile_rows
 from fastnn.kernels.rows import backward_rows, forward_rows, head_row
-from fastnn.kernels.tiles import any_used, apply_gradient, update_tiles
+from fastnn.kernels.tiles import update_tiles
 from fastnn.ops.random import key
 from fastnn.simd.atomics import set_flush_to_zero
 from fastnn.simd.memory import unit_of, view
@@ -22,8 +22,9 @@ from fastnn.simd.microkernel import tile
 # Programs that are made after this are not kept on disk: the cache's key does not cover this file.
 _jit.use_cache()
 
-PARTS = ("gather", "forward", "head", "backward", "phase_a", "product", "update", "phase_b")
-_GATHER, _FORWARD, _HEAD, _BACKWARD, _PHASE_A, _PRODUCT, _UPDATE, _PHASE_B = range(8)
+# update is phase B on no samples: what is left of it are the weights and velocities that are read and written
+PARTS = ("gather", "forward", "head", "backward", "phase_a", "update", "phase_b")
+_GATHER, _FORWARD, _HEAD, _BACKWARD, _PHASE_A, _UPDATE, _PHASE_B = range(7)
 
 
 @_jit.program
@@ -61,37 +62,14 @@ def meet(rank, n_ranks, times, control):
 
 
 @_jit.piece
-def update_parts(net, rule, work, m, spare, only_product):
-    """Phase B of one rank, cut in two: the product of every tile, or the update with whatever lies in `spare`."""
-    levels, rows = net.levels, work.rows
-    for l in range(1, levels.shape[0]):
-        I, a_row, d_row = levels[l - 1, UNITS], levels[l - 1, LD], levels[l, LD]
-        for j in range(0, levels[l, WIDTH], panel_of(rows)):
-            width = min(panel_of(rows), levels[l, WIDTH] - j)
-            step = tile_rows(width, unit_of(rows))
-            for i in range(0, I + 1, step):
-                height = min(step, I + 1 - i)
-                if only_product:
-                    a0, d0 = levels[l - 1, ACTS] + i, levels[l, DELTAS] + j
-                    terms = m if l > 1 or any_used(work, I, i, min(i + height, I)) else 0
-                    gradient_tile(
-                        height, width, terms, rows, a0, a_row, rows, d0, d_row, work.private, spare, work.every, False
-                    )
-                else:
-                    n, at = height * width, levels[l, PARAMS] + j * (I + 1) + i * width
-                    n_weights = (min(i + height, I) - i) * width
-                    apply_gradient(net, rule, view(work.private, spare, n), at, n, n_weights, net.keep.dtype.type(0))
-
-
-@_jit.piece
 def strip_part(part, net, rule, samples, work, first, base, m, control):
     """One part of phase A for a strip of m samples."""
     factor = net.keep.dtype.type(0.01)
     if part == _GATHER:
-        gather_rows(0, net, samples, work, first, base, m)
+        gather_rows(0, net, samples, work, first, base, m, base)
     elif part == _FORWARD:
-        terms, k = first_terms(0, net, work)
-        forward_rows(net, work, base, m, terms, k, key(0, 0))
+        forward_first(0, 1, net, work, base, m, base)
+        forward_rows(net, work, base, m, key(0, 0))
     elif part == _HEAD:
         for r in range(m):
             sample = np.int64(work.order[first + r])
@@ -99,6 +77,7 @@ def strip_part(part, net, rule, samples, work, first, base, m, control):
     elif part == _BACKWARD:
         backward_rows(net, work, base, m, 0, key(0, 0))
     else:
+        first_layer(0, 1, net, samples, work, first, base, m, base, key(0, 0))
         learn_rows(0, net, rule, samples, work, first, base, m, key(0, 0), factor, control)
 
 
@@ -109,13 +88,9 @@ def step_part(rank, n_ranks, part, net, rule, samples, work, batch_size, control
     spare = 2 * work.flipped
     rate = net.keep.dtype.type(0)
     for start in range(0, samples.n - batch_size + 1, batch_size):
-        if part == _PHASE_B:
-            update_tiles(0, 1, net, rule, work, batch_size, spare, True, True, rate)
-        elif part > _PHASE_A:
-            update_parts(net, rule, work, batch_size, spare, part == _PRODUCT)
+        if part > _PHASE_A:
+            update_tiles(0, 1, net, rule, work, batch_size if part == _PHASE_B else 0, spare, True, True, rate)
         else:
-            if part == _GATHER or part == _PHASE_A:
-                forget_used(0, net, work)
             for base in range(0, batch_size, STRIP):
                 m = min(STRIP, batch_size - base)
                 strip_part(part, net, rule, samples, work, start + base, base, m, control)

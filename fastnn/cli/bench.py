@@ -19,7 +19,7 @@ In about a minute: the peak of multiply-adds, memory bandwidth, samples/s and sh
 networks, their scaling with threads, and the latency of one row. Every run adds a line to a history file. Let
 nothing else run meanwhile."""
 
-_PARTS = ("gather", "forward", "head", "backward", "phase_a", "product", "update", "phase_b", "step")
+_PARTS = ("gather", "forward", "head", "backward", "phase_a", "update", "phase_b", "step")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -53,7 +53,7 @@ class Predictor:
             finally:
                 self._lock.release()
         else:
-            skips = len(X) >= _MANY and has_idle_inputs(X, net.input_offset, STRIP)
+            skips = len(X) >= _MANY and has_idle_inputs(X, net.input_offset)
             with launch.Gang(n_ranks) as gang:
                 plan = Plan(net, n_ranks=n_ranks, skip_zeros=skips)
                 self._launch(gang, plan, samples, head, outputs, losses, seconds)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from fastnn import _checks
-from fastnn.kernels.bundles import SOURCE_TYPES, STRIP, Samples
+from fastnn.kernels.bundles import SOURCE_TYPES, Samples
 
-# Share of inputs that must be idle in a strip for the first layer to skip them
-IDLE_SHARE = 0.1
+# Share of inputs that must be idle in four samples for the first layer to leave them out
+IDLE_SHARE = 0.25
 _CHUNK_BYTES = 16 * 2**20
 
 
@@ -104,15 +104,15 @@ def as_weights(sample_weight: Any, n_samples: int, dtype: np.dtype) -> np.ndarra
     return weights
 
 
-def has_idle_inputs(X: np.ndarray, offset: float | np.ndarray | None, batch_size: int) -> bool:
-    """Whether a strip of samples leaves so many inputs at zero throughout that looking for them pays.
+def has_idle_inputs(X: np.ndarray, offset: float | np.ndarray | None) -> bool:
+    """Whether inputs are zero so often that leaving them out of the first layer's sums pays; judged by 64 small groups.
 
-    MNIST leaves a third of them in 64 samples, and looking costs about 2% of a training; judged by four strips.
+    A tile leaves out what is zero in all its samples. In MNIST that are 61% of the inputs. An epoch of 784-256-10 took
+    0.5 of the time where 66% of them are, 0.9 at 32%, 0.95 at 24%, and 1.1 at 13%.
     """
-    rng = np.random.default_rng(0)
-    strips = (X[np.sort(rng.choice(len(X), min(STRIP, batch_size, len(X)), replace=False))] for _ in range(4))
+    groups = X[np.random.default_rng(0).integers(len(X), size=(64, 4))]
     zero = 0.0 if offset is None else offset
-    return float(np.mean([(strip == zero).all(axis=0).mean() for strip in strips])) > IDLE_SHARE
+    return float((groups == zero).all(axis=1).mean()) > IDLE_SHARE
 
 
 def checked_scaling(name: str, value: Any, n_features: int) -> float | np.ndarray | None:

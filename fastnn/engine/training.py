@@ -72,7 +72,7 @@ class Training:
             n_samples=len(X),
             dropout=trainer.dropout_of_levels(),
             update=update,
-            skip_zeros=has_idle_inputs(X, net.input_offset, self.batch_size),
+            skip_zeros=has_idle_inputs(X, net.input_offset),
         )
         self.rule = self.plan.rule(
             HEADS[net.output, trainer.loss],

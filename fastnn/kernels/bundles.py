@@ -21,6 +21,8 @@ LEVEL_WORDS = 9
 
 # Samples of a strip are taken through all layers together: their activations stay in L2
 STRIP = 64
+# Lists of terms that a rank keeps at a time
+LISTS = 16
 
 
 class Net(NamedTuple):
@@ -73,6 +75,9 @@ class Work(NamedTuple):
     gradients: np.ndarray  # real, flat like params: only for mini-batches of several row blocks
     losses: np.ndarray  # float64: loss of each row of the row block, times its weight
     every: np.ndarray  # int64: 0, 1, 2 ..., the terms of a sum that has them all
-    alive: np.ndarray  # int64, `every.shape[0]` words a rank: the inputs that are not zero throughout a strip
-    used: np.ndarray  # real, flat (ranks * inputs,): largest |input| of this row block; empty: no input is skipped
+    copy_rows: int  # rows of the acts of level 0 that belong to a rank, if the first layer goes by units; else 0
+    nonzero: np.ndarray  # int32, flat: which inputs are zero (see sparse.py); empty: all count
+    nonzero_part: int  # words of it that belong to a rank
+    lists: np.ndarray  # int64, flat: LISTS lists of terms a rank
+    list_size: int  # places of a list
     order: np.ndarray  # int32 (n,): the samples of the epoch in the order of their use; empty: as they come

@@ -15,8 +15,9 @@ import numpy as np
 
 from fastnn._jit import piece, program
 from fastnn.kernels.bundles import ACTS, LD, STRIP, UNITS
+from fastnn.kernels.first import AHEAD, ask_for_samples, first_layer
 from fastnn.kernels.gang import ABORT, BAD, LEAVE, PROGRESS, STOP, barrier, share
-from fastnn.kernels.rows import backward_rows, find_alive, forward_rows, gather, head_row, output_row
+from fastnn.kernels.rows import backward_rows, forward_rows, head_row, output_row
 from fastnn.kernels.tiles import limit_norms, update_tiles
 from fastnn.ops.random import key, shuffle
 from fastnn.simd.atomics import atomic_load, atomic_store, set_flush_to_zero
@@ -24,53 +25,15 @@ from fastnn.simd.memory import view
 
 
 @piece
-def gather_rows(rank, net, samples, work, first, base, m):
-    """acts of level 0 for the m samples that follow place `first` of the order; notes which inputs are used."""
-    ld, features = net.levels[0, LD], net.levels[0, UNITS]
-    used = view(work.used, rank * features, features if work.used.shape[0] > 0 else 0)
-    for r in range(m):
-        sample = work.order[first + r] if work.order.shape[0] > 0 else first + r
-        x = view(work.rows, net.levels[0, ACTS] + (base + r) * ld, features)
-        gather(samples, sample, x)
-        for i in range(used.shape[0]):
-            size = abs(x[i])
-            used[i] = used[i] if size <= used[i] else size  # NaN is used
-
-
-@piece
-def first_terms(rank, net, work):
-    """The terms of the first layer's sums, and their number: all inputs and the biases.
-
-    Where `used` is kept, without the inputs that are zero in all samples that the rank has seen of this row block.
-    """
-    features = net.levels[0, UNITS]
-    if work.used.shape[0] == 0:
-        return work.every, features + 1
-    alive = view(work.alive, rank * work.every.shape[0], features + 1)
-    return alive, find_alive(view(work.used, rank * features, features), alive)
-
-
-@piece
-def forget_used(rank, net, work):
-    """Begin a row block: no input has been seen."""
-    features = net.levels[0, UNITS]
-    used = view(work.used, rank * features, features if work.used.shape[0] > 0 else 0)
-    for i in range(used.shape[0]):
-        used[i] = 0
-
-
-@piece
 def learn_rows(rank, net, rule, samples, work, first, base, m, row_key, factor, control):
-    """Phase A of a strip: inputs, forward, head, backward; the losses of its rows, and BAD if one is not finite.
+    """Phase A of a strip after the first layer; the losses of its rows, and BAD if one is not finite.
 
     factor      1 / (total weight of the mini-batch)
 
-    Ranks       write their own rows of `rows` and `losses`, and their own parts of private, used and alive
+    Ranks       write their own rows of `rows` and `losses`, and their own parts of private, nonzero and lists
     """
     mine = rank * work.private_size
-    gather_rows(rank, net, samples, work, first, base, m)
-    terms, k = first_terms(rank, net, work)
-    forward_rows(net, work, base, m, terms, k, row_key)
+    forward_rows(net, work, base, m, row_key)
     spare = mine + 2 * work.flipped
     for r in range(base, base + m):
         sample = np.int64(work.order[first + r - base])
@@ -112,12 +75,22 @@ def learn_step(rank, n_ranks, net, rule, samples, work, start, stop, block, step
         n = min(block, stop - b0)
         row_key = key(step_key, b0 - start)
         r0, r1 = share(n, rank, n_ranks, 1)
-        forget_used(rank, net, work)
+        if work.copy_rows > 0:
+            for r in range(0, n, STRIP):
+                first_layer(rank, n_ranks, net, samples, work, b0 + r, r, min(STRIP, n - r), r, row_key)
+            barrier(n_ranks, control)
         for r in range(r0, r1, STRIP):
-            learn_rows(rank, net, rule, samples, work, b0 + r, r, min(STRIP, r1 - r), row_key, factor, control)
+            m = min(STRIP, r1 - r)
+            if work.copy_rows == 0:
+                first_layer(rank, n_ranks, net, samples, work, b0 + r, r, m, r - r0, row_key)
+            learn_rows(rank, net, rule, samples, work, b0 + r, r, m, row_key, factor, control)
         barrier(n_ranks, control)
         if atomic_load(control, BAD) != 0 or atomic_load(control, ABORT) != 0:
             return loss, True
+        if work.copy_rows > 0:
+            ask_for_samples(net, samples, work, b0 + n, min(AHEAD, n))
+        else:
+            ask_for_samples(net, samples, work, b0 + n + r0, min(AHEAD, r1 - r0))
         update_tiles(
             rank,
             n_ranks,
@@ -211,10 +184,8 @@ def predict(rank, n_ranks, net, rule, samples, work, outputs, losses, control):
         if atomic_load(control, STOP) != 0:
             break
         m = min(STRIP, samples.n - first)
-        forget_used(rank, net, work)
-        gather_rows(rank, net, samples, work, first, base, m)
-        terms, k = first_terms(rank, net, work)
-        forward_rows(net, work, base, m, terms, k, key(0, 0))
+        first_layer(rank, n_ranks, net, samples, work, first, base, m, 0, key(0, 0))
+        forward_rows(net, work, base, m, key(0, 0))
         for r in range(m):
             if losses.shape[0] > 0:
                 losses[first + r] = head_row(net, rule, samples, work, base + r, first + r, spare, one)

@@ -69,6 +69,23 @@ def forward_panel(m, width, A, a0, a_row, W, w0, Z, z0, z_row, terms, k):
         multiply(m, width, A, a0, a_row, 1, W, w0, width, Z, z0, z_row, terms, t0, n, t0 > 0)
 
 
+@op
+def listed_rows(width, lanes):
+    """Height of tiles that have a list of terms each: the lower, the fewer terms; narrow ones wait for their sums."""
+    return 4 if width > 2 * lanes else 8
+
+
+@piece
+def forward_listed(m, width, height, A, a0, a_row, W, w0, Z, z0, z_row, lists, first, list_size):
+    """As forward_panel, but every `height` rows have a list of terms (see sparse.py), the first one at `first`."""
+    for i in range(0, m, height):
+        multiply(
+            min(height, m - i), width, A, a0 + i * a_row, a_row, 1, W, w0, width, Z, z0 + i * z_row, z_row,
+            lists, first + 1, lists[first], False,
+        )  # fmt: skip
+        first += list_size
+
+
 @piece
 def backward_layer(n, I, O, W, w0, T, t0, t_row, out, out0, terms):
     """out[I, n] = W[I, O] @ T[O, n]: deltas times transposed weights, without transposing weights.
@@ -88,8 +105,10 @@ def backward_layer(n, I, O, W, w0, T, t0, t_row, out, out0, terms):
 
 
 @piece
-def gradient_tile(rows, width, m, A, a0, a_row, D, d0, d_row, G, g0, terms, accumulate):
-    """G[rows, width] (+)= A[m, rows]^T @ D[m, width] over the m samples of a row block; G's rows lie together.
+def gradient_tile(rows, width, A, a0, a_row, D, d0, d_row, G, g0, terms, t0, m, accumulate):
+    """G[rows, width] (+)= A[m, rows]^T @ D[m, width] over m samples of a row block; G's rows lie together.
+
+    terms, t0   where the list of the samples begins
 
     rows is at most tile_rows: `multiply`, which would divide them up, took as long as a tile of 10 samples.
     """
@@ -97,4 +116,4 @@ def gradient_tile(rows, width, m, A, a0, a_row, D, d0, d_row, G, g0, terms, accu
     step = _TILE_UNITS * lanes
     for j in range(0, width, step):
         units = min(step, width - j) // lanes
-        tile(rows, units, A, a0, 1, a_row, D, d0 + j, d_row, G, g0 + j, width, terms, 0, m, accumulate)
+        tile(rows, units, A, a0, 1, a_row, D, d0 + j, d_row, G, g0 + j, width, terms, t0, m, accumulate)

@@ -6,65 +6,17 @@ m       samples in the strip, at most STRIP
 
 from __future__ import annotations
 
-from numba import types
-
-from fastnn._jit import op, piece
+from fastnn._jit import piece
 from fastnn.kernels.bundles import ACTIVATION, ACTS, DELTAS, DROP, HELD, LD, PARAMS, STRIP, UNITS, WIDTH
 from fastnn.kernels.matmul import backward_layer, forward_panel, panel_of
 from fastnn.ops.activations import activate, multiply_slope, slope_needs_z
 from fastnn.ops.heads import link, loss_and_delta
 from fastnn.ops.random import key
 from fastnn.simd.hashing import dropout_factor
-from fastnn.simd.memory import transpose_block, unit_of, view, view_at
+from fastnn.simd.memory import transpose_block, unit_of, view
 from fastnn.simd.scalar import constant
 
-_uint8_at, _float32_at, _float64_at = (view_at(t) for t in (types.uint8, types.float32, types.float64))
 _zero, _one = constant(0.0), constant(1.0)
-
-
-@op
-def convert(source, offset, scale, out):
-    """out = (source - offset) * scale in the precision of out; all (n,)."""
-    for i in range(out.shape[0]):
-        out[i] = (out.dtype.type(source[i]) - offset[i]) * scale[i]
-
-
-@piece
-def gather(samples, sample, out):
-    """out = (value - offset) * scale for one sample: the only code that knows the inputs' type and layout."""
-    n = out.shape[0]
-    real = out.dtype.type
-    at = samples.address + sample * samples.row_bytes
-    step = samples.column_bytes
-    scale, offset = samples.scale, samples.offset
-    if samples.kind == 0 and step == 1:
-        convert(_uint8_at(at, n), offset, scale, out)
-    elif samples.kind == 1 and step == 4:
-        convert(_float32_at(at, n), offset, scale, out)
-    elif samples.kind == 2 and step == 8:
-        convert(_float64_at(at, n), offset, scale, out)
-    else:
-        for i in range(n):
-            where = at + i * step
-            if samples.kind == 0:
-                value = real(_uint8_at(where, 1)[0])
-            elif samples.kind == 1:
-                value = real(_float32_at(where, 1)[0])
-            else:
-                value = real(_float64_at(where, 1)[0])
-            out[i] = (value - offset[i]) * scale[i]
-
-
-@piece
-def find_alive(used, alive):
-    """Write the indices of inputs that are used, (inputs,), and then that of the biases; returns their number."""
-    n = used.shape[0]
-    k = 0
-    for i in range(n):
-        alive[k] = i
-        k += used[i] != _zero(used[i])
-    alive[k] = n
-    return k + 1
 
 
 @piece
@@ -75,11 +27,15 @@ def drop_units(row, threshold, scale, row_key):
 
 
 @piece
-def activate_rows(net, work, l, base, m, row_key):
-    """acts of level l from its held (level 0: acts as gathered), with dropout and the column of ones."""
+def activate_rows(net, work, l, at, m, base, row_key):
+    """acts of level l from its held (level 0: acts as gathered), with dropout and the column of ones.
+
+    at          the first of the m rows in the matrices of this level
+    base        its place in the row block: by that dropout knows it
+    """
     levels, rows = net.levels, work.rows
     ld, width, code, threshold = levels[l, LD], levels[l, WIDTH], levels[l, ACTIVATION], levels[l, DROP]
-    held, acts = levels[l, HELD] + base * ld, levels[l, ACTS] + base * ld
+    held, acts = levels[l, HELD] + at * ld, levels[l, ACTS] + at * ld
     for r in range(m):
         a = view(rows, acts + r * ld, width)
         if l > 0:
@@ -94,24 +50,21 @@ def activate_rows(net, work, l, base, m, row_key):
 
 
 @piece
-def forward_rows(net, work, base, m, terms, k, row_key):
-    """held and acts of all levels (at the last one held alone, the logits) from acts of level 0.
+def forward_rows(net, work, base, m, row_key):
+    """held of levels 2, 3 ... from held of level 1, and acts of all but the last, whose held are the logits.
 
-    terms, k    the inputs of the network that are not zero in all m rows, as `find_alive` gives them
     row_key     identifies (seed, epoch, step, row block): what dropout draws from
     """
     levels, rows = net.levels, work.rows
     panel = panel_of(rows)
-    last = levels.shape[0] - 1
-    for l in range(1, last + 1):
-        activate_rows(net, work, l - 1, base, m, row_key)
+    for l in range(2, levels.shape[0]):
+        activate_rows(net, work, l - 1, base, m, base, row_key)
         I, a_row = levels[l - 1, UNITS], levels[l - 1, LD]
         width, z_row = levels[l, WIDTH], levels[l, LD]
         a0, z0 = levels[l - 1, ACTS] + base * a_row, levels[l, HELD] + base * z_row
         for j in range(0, width, panel):
             w0, w = levels[l, PARAMS] + j * (I + 1), min(panel, width - j)
-            forward_panel(m, w, rows, a0, a_row, net.params, w0, rows, z0 + j, z_row, terms, k)
-        terms, k = work.every, levels[l, UNITS] + 1
+            forward_panel(m, w, rows, a0, a_row, net.params, w0, rows, z0 + j, z_row, work.every, I + 1)
 
 
 @piece

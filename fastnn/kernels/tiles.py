@@ -9,90 +9,117 @@ from __future__ import annotations
 import math
 
 from fastnn._jit import op, piece
-from fastnn.kernels.bundles import ACTS, DELTAS, LD, PARAMS, UNITS, WIDTH
+from fastnn.kernels.bundles import ACTS, DELTAS, LD, LISTS, PARAMS, UNITS, WIDTH
+from fastnn.kernels.first import own_columns
 from fastnn.kernels.gang import share
-from fastnn.kernels.matmul import gradient_tile, panel_of, tile_rows
+from fastnn.kernels.matmul import gradient_tile, listed_rows, panel_of, tile_rows
+from fastnn.kernels.sparse import list_samples, padded_words
 from fastnn.ops.updates import add_penalties, update
 from fastnn.simd.memory import prefetch, unit_of, view
 from fastnn.simd.scalar import constant
 
 _zero, _one = constant(0.0), constant(1.0)
 
+# Lists of samples are made for at least so many products of samples and units of outputs: at 10 samples of 2 units
+# making them took 2.0 us a step, and the whole phase without them 6.4
+LISTING_PAYS = 40
+
 
 @op
-def apply_gradient(net, rule, g, at, n, n_weights, rate):
-    """Update the n parameters from `at` on with gradients g; all but the first n_weights of them are biases."""
-    w = view(net.params, at, n)
+def apply_gradient(net, rule, G, g0, at, n, n_weights, rate):
+    """Update the n parameters from `at` on with gradients G[g0:]; all but the first n_weights of them are biases."""
     if rule.l1 != _zero(rule.l1) or rule.l2 != _zero(rule.l2):
-        add_penalties(view(net.params, at, n_weights), g, rule.l1, rule.l2)
-    v = view(net.slots, at, n if net.slots.shape[0] > 0 else 0)
-    update(rule.update, w, g, v, rate, rule.momentum)
-
-
-@op
-def any_used(work, I, start, stop):
-    """Whether any sample of the row block has an input other than zero in columns start .. stop; biases always."""
-    used = work.used
-    if used.shape[0] == 0 or stop == I:
-        return True
-    for first in range(0, used.shape[0], I):
-        for i in range(first + start, first + stop):
-            if used[i] != _zero(used[i]):
-                return True
-    return False
+        add_penalties(view(net.params, at, n_weights), view(G, g0, n_weights), rule.l1, rule.l2)
+    update(rule.update, n, net.params, net.slots, at, G, g0, rate, rule.momentum)
 
 
 @piece
-def update_panel(net, rule, work, l, j, start, stop, m, spare, first, last, rate):
+def update_panel(net, rule, work, l, copy, j, start, stop, step, m, lists, spare, first, last, rate):
     """Rows start .. stop of the panel of layer l that begins at column j: gradient over m samples, and update.
 
+    copy            first row of this rank's acts of level l - 1
+    step            rows of a tile
+    lists           where in work.lists every tile has its list of samples; -1: all m of them count
     first, last     whether this row block is the first and the last of its mini-batch
     spare           a tile's worth of numbers in `private`
     """
     levels, rows = net.levels, work.rows
     I, a_row, d_row = levels[l - 1, UNITS], levels[l - 1, LD], levels[l, LD]
     width = min(panel_of(rows), levels[l, WIDTH] - j)
-    p0 = levels[l, PARAMS] + j * (I + 1)
-    d0 = levels[l, DELTAS] + j
-    step = tile_rows(width, unit_of(rows))
+    p0, d0 = levels[l, PARAMS] + j * (I + 1), levels[l, DELTAS] + j
+    terms, t0, k = work.every, 0, m
     for i in range(start, stop, step):
         height = min(step, stop - i)
         at, n = p0 + i * width, height * width
         n_weights = (min(i + height, I) - i) * width
-        a0 = levels[l - 1, ACTS] + i
+        a0 = levels[l - 1, ACTS] + copy * a_row + i
         for line in range(at, at + n, unit_of(rows)):
             prefetch(net.params, line)
             if net.slots.shape[0] > 0:
                 prefetch(net.slots, line)
-        n_terms = m if l > 1 or any_used(work, I, i, min(i + height, I)) else 0
+        if lists >= 0:
+            terms, t0, k = work.lists, lists + 1, work.lists[lists]
+            lists += work.list_size
         if first and last:
-            gradient_tile(
-                height, width, n_terms, rows, a0, a_row, rows, d0, d_row, work.private, spare, work.every, False
-            )
-            apply_gradient(net, rule, view(work.private, spare, n), at, n, n_weights, rate)
+            gradient_tile(height, width, rows, a0, a_row, rows, d0, d_row, work.private, spare, terms, t0, k, False)
+            apply_gradient(net, rule, work.private, spare, at, n, n_weights, rate)
         else:
-            gradient_tile(
-                height, width, n_terms, rows, a0, a_row, rows, d0, d_row, work.gradients, at, work.every, not first
-            )
+            gradient_tile(height, width, rows, a0, a_row, rows, d0, d_row, work.gradients, at, terms, t0, k, not first)
             if last:
-                apply_gradient(net, rule, view(work.gradients, at, n), at, n, n_weights, rate)
+                apply_gradient(net, rule, work.gradients, at, at, n, n_weights, rate)
+
+
+@piece
+def update_columns(net, rule, work, l, copy, c0, c1, start, stop, step, m, lists, spare, first, last, rate):
+    """As update_panel, for the panels of columns c0 .. c1."""
+    for j in range(c0, c1, panel_of(work.rows)):
+        update_panel(net, rule, work, l, copy, j, start, stop, step, m, lists, spare, first, last, rate)
+
+
+@piece
+def update_first(rank, n_ranks, net, rule, work, m, spare, first, last, rate):
+    """This rank's share of the first layer: its own columns, or a range of inputs."""
+    lanes = unit_of(work.rows)
+    n = net.levels[0, UNITS]
+    c0, c1 = own_columns(rank, n_ranks, net, work)
+    by_units = work.copy_rows > 0
+    copy = rank * work.copy_rows
+    listed = work.nonzero.shape[0] > 0 and m * (c1 - c0) >= LISTING_PAYS * lanes
+    step = listed_rows(c1 - c0, lanes) if listed else tile_rows(min(c1 - c0, panel_of(work.rows)), lanes)
+    start, stop = share(n, rank, n_ranks, step)
+    if by_units:
+        start, stop = 0, n
+    if not listed:
+        update_columns(net, rule, work, 1, copy, c0, c1, start, stop, step, m, -1, spare, first, last, rate)
+        start = stop
+    words = view(work.nonzero, rank * work.nonzero_part if by_units else 0, work.nonzero_part * n_ranks)
+    lists = rank * LISTS * work.list_size
+    for i0 in range(start, stop, LISTS * step):
+        i1 = min(i0 + LISTS * step, stop)
+        for i in range(i0, i1, step):
+            out = view(work.lists, lists + (i - i0) // step * work.list_size, work.list_size)
+            height = min(step, i1 - i)
+            list_samples(words, work.nonzero_part, padded_words(n), i, height, m, 1 if by_units else n_ranks, out)
+        update_columns(net, rule, work, 1, copy, c0, c1, i0, i1, step, m, lists, spare, first, last, rate)
+    if by_units or rank == n_ranks - 1:
+        update_columns(net, rule, work, 1, copy, c0, c1, n, n + 1, 1, m, -1, spare, first, last, rate)
 
 
 @piece
 def update_tiles(rank, n_ranks, net, rule, work, m, spare, first, last, rate):
     """This rank's share of every layer: a range of inputs in every panel, so that it reads only its own columns of A.
 
-    Ranks       write disjoint rows of params, slots and gradients
+    Ranks       write disjoint parts of params, slots and gradients
     Assumes     a barrier before (deltas of all ranks are there) and after
     """
     levels = net.levels
     panel, lanes = panel_of(work.rows), unit_of(work.rows)
-    for l in range(1, levels.shape[0]):
+    update_first(rank, n_ranks, net, rule, work, m, spare, first, last, rate)
+    for l in range(2, levels.shape[0]):
         width = levels[l, WIDTH]
-        for j in range(0, width, panel):
-            step = tile_rows(min(panel, width - j), lanes)
-            start, stop = share(levels[l - 1, UNITS] + 1, rank, n_ranks, step)
-            update_panel(net, rule, work, l, j, start, stop, m, spare, first, last, rate)
+        step = tile_rows(min(panel, width), lanes)
+        start, stop = share(levels[l - 1, UNITS] + 1, rank, n_ranks, step)
+        update_columns(net, rule, work, l, 0, 0, width, start, stop, step, m, -1, spare, first, last, rate)
 
 
 @piece

@@ -1,17 +1,17 @@
 """FLOOR 1: the update rules, on a run of weights that lie one after another (a tile while it is in L1).
 
-To add a rule: a name in RULES, its number of slots, a branch in `update`.
+To add a rule: a name in RULES, its number of slots, its step in `update`.
 """
 
 from __future__ import annotations
 
 from fastnn._jit import piece
 from fastnn.simd.scalar import constant, fma
+from fastnn.simd.vectors import update_loop
 
 RULES = {"sgd": 0, "momentum": 1, "nesterov": 2}
 SLOTS = {"sgd": 0, "momentum": 1, "nesterov": 1}
 
-_SGD, _MOMENTUM, _NESTEROV = range(3)
 _zero = constant(0.0)
 
 
@@ -26,23 +26,27 @@ def add_penalties(w, g, l1, l2):
             g[i] += -l1 if w[i] < _zero(l1) else up
 
 
-@piece
-def update(rule, w, g, v, rate, momentum):
-    """One step of `rule` on weights w with gradients g and velocities v; w, g (n,), v (n,) or empty without slots.
+def _sgd(w, g, v, back, momentum):
+    return back.fma(g, w), v
 
-    momentum:  v = momentum v - rate g;  w += v
-    nesterov:  the same v;               w += momentum v - rate g   (Sutskever et al. 2013, in its usual form)
-    """
-    n = w.shape[0]
-    if rule == _SGD:
-        for i in range(n):
-            w[i] = fma(-rate, g[i], w[i])
-    elif rule == _MOMENTUM:
-        for i in range(n):
-            v[i] = fma(momentum, v[i], -rate * g[i])
-            w[i] += v[i]
-    else:
-        for i in range(n):
-            back = -rate * g[i]
-            v[i] = fma(momentum, v[i], back)
-            w[i] += fma(momentum, v[i], back)
+
+def _momentum(w, g, v, back, momentum):
+    v = momentum.fma(v, back * g)
+    return w + v, v
+
+
+def _nesterov(w, g, v, back, momentum):
+    step = back * g
+    v = momentum.fma(v, step)
+    return w + momentum.fma(v, step), v
+
+
+# update(rule, n, w, v, at, g, g0, rate, momentum): one step of `rule` on n weights (see simd.vectors)
+#   momentum:  v = momentum v - rate g;  w += v
+#   nesterov:  the same v;               w += momentum v - rate g   (Sutskever et al. 2013, in its usual form)
+update = update_loop(
+    [
+        (RULES[name], step, SLOTS[name] > 0)
+        for name, step in (("sgd", _sgd), ("momentum", _momentum), ("nesterov", _nesterov))
+    ]
+)

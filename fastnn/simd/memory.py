@@ -81,6 +81,20 @@ def prefetch(typingctx, a, i):
     return types.void(a, types.int64), codegen
 
 
+@intrinsic
+def prefetch_at(typingctx, address):
+    """Ask for the cache line at an address in bytes, to be read soon."""
+
+    def codegen(context, builder, signature, args):
+        byte_ptr, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
+        fnty = ir.FunctionType(ir.VoidType(), [byte_ptr, i32, i32, i32])
+        fn = cgutils.get_or_insert_function(builder.module, fnty, "llvm.prefetch.p0")
+        builder.call(fn, [builder.inttoptr(args[0], byte_ptr), i32(0), i32(2), i32(1)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen
+
+
 def transpose_reference(source, s0, s_row, out, o0, o_row):
     """Do what `transpose_block` does, in plain NumPy."""
     n = target.UNIT_BYTES // source.itemsize

@@ -26,7 +26,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastnn.simd import target
-from fastnn.simd.scalar import emit_fma
+from fastnn.simd.scalar import emit_fma, spread
 
 I64 = ir.IntType(64)
 
@@ -112,10 +112,7 @@ def _tile_function(module: ir.Module, real: ir.Type, size: int, mr: int, units: 
     new = []
     for i in range(mr):
         scalar = builder.load(builder.bitcast(builder.gep(a_at, [offsets[i]]), real.as_pointer()), align=size)
-        undefined = ir.Constant(vector, ir.Undefined)
-        first = builder.insert_element(undefined, scalar, ir.IntType(32)(0))
-        lowest = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
-        broadcast = builder.shuffle_vector(first, undefined, lowest)
+        broadcast = spread(builder, scalar, lanes)
         for v in range(nv):
             new.append(emit_fma(builder, broadcast, b_vectors[v], sums[i * nv + v]))
     t_next = builder.add(t, I64(1))

@@ -30,6 +30,13 @@ def emit_fma(builder: ir.IRBuilder, x, y, z):
     return builder.call(fn, [x, y, z])
 
 
+def spread(builder: ir.IRBuilder, number, lanes: int):
+    """A vector with the same number in all lanes."""
+    undefined = ir.Constant(ir.VectorType(number.type, lanes), ir.Undefined)
+    first = builder.insert_element(undefined, number, ir.IntType(32)(0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes))
+
+
 @intrinsic
 def fma(typingctx, x, y, z):
     """x * y + z, with one rounding where the CPU has fma."""

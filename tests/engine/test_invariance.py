@@ -13,6 +13,7 @@ from reference import HEADS
 from fastnn import MLP, SGD, Trainer
 from fastnn.engine import launch, samples
 from fastnn.engine import training as training_module
+from fastnn.engine.workspace import Plan
 
 THREADS = (1, 2, 3, 5, 8)
 
@@ -146,22 +147,46 @@ def test_leaving_out_inputs_that_are_zero_changes_no_bit(batch_size, monkeypatch
     y = rng.integers(0, 3, 1100)
 
     def train(n_threads):
-        net = MLP([83, 70, 3], seed=1)
+        net = MLP([83, 210, 3], seed=1)
         optimizer = SGD(0.1, momentum=0.9)
         settings = {"batch_size": batch_size, "max_epochs": 2, "l2": 1e-3, "input_dropout": 0.1, "verbose": 0}
         Trainer(net, optimizer=optimizer, n_threads=n_threads, **settings).fit(X, y)
         return net.fingerprint(), net.predict_proba(X).tobytes()
 
-    assert samples.has_idle_inputs(X, None, batch_size)
+    assert samples.has_idle_inputs(X, None)
     skipping = {train(n_threads) for n_threads in (1, 2, 3, 8)}
     monkeypatch.setattr(samples, "IDLE_SHARE", 2.0)
-    assert not samples.has_idle_inputs(X, None, batch_size)
+    assert not samples.has_idle_inputs(X, None)
     assert skipping == {train(1)}
+
+
+@pytest.mark.parametrize("n_threads", [2, 3])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("share", [0.1, 1.0])
+def test_the_first_layer_by_rows_and_by_units(share, dtype, n_threads, monkeypatch):
+    """Its panels belong to ranks, or its samples do: the same weights, with many inputs of zero or with none."""
+    rng = np.random.default_rng(7)
+    X = rng.standard_normal((150, 37)) * (rng.random((150, 37)) < share)
+    y = rng.integers(0, 3, 150)
+
+    def train(n_threads):
+        net = MLP([37, 230, 20, 3], dtype=dtype, seed=1)
+        settings = {"batch_size": 40, "max_epochs": 2, "l1": 1e-4, "dropout": 0.2, "input_dropout": 0.1, "max_norm": 2}
+        Trainer(net, optimizer=SGD(0.1, 0.9), n_threads=n_threads, verbose=0, **settings).fit(X, y)
+        return net.fingerprint()
+
+    assert Plan(MLP([37, 230, 3], dtype=dtype), n_ranks=n_threads, batch_size=40).work.copy_rows == 40
+    by_units = train(n_threads)
+    monkeypatch.setattr(Plan, "_goes_by_units", lambda *_: False)
+    assert by_units == train(n_threads) == train(1)
 
 
 def test_idle_inputs_are_judged_by_what_the_network_sees():
     X = np.full((200, 4), 7.0)
-    assert not samples.has_idle_inputs(X, None, 32)
-    assert samples.has_idle_inputs(X, 7.0, 32)
-    assert samples.has_idle_inputs(X, np.array([7.0, 0, 0, 0]), 32)
-    assert not samples.has_idle_inputs(np.eye(4)[np.arange(200) % 4], None, 32)
+    assert not samples.has_idle_inputs(X, None)
+    assert samples.has_idle_inputs(X, 7.0)
+    assert samples.has_idle_inputs(X, np.array([7.0, 7.0, 0, 0]))
+    assert not samples.has_idle_inputs(X, np.array([7.0, 0, 0, 0]))
+    one_hot = np.eye(4)[np.arange(200) % 4]
+    assert samples.has_idle_inputs(one_hot, None)
+    assert not samples.has_idle_inputs(1 - one_hot, None)

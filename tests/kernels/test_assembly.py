@@ -19,7 +19,7 @@ from programs import program
 
 from fastnn import _jit
 from fastnn.engine.warm_up import warm_up
-from fastnn.kernels import epoch, rows
+from fastnn.kernels import epoch, first, rows
 from fastnn.ops import activations, heads, updates
 from fastnn.simd import target
 from fastnn.simd.microkernel import tile
@@ -32,7 +32,8 @@ pytestmark = pytest.mark.skipif(
 WIDEST = "zmm" if target.VECTOR_BYTES == 64 else "ymm"
 # Their losses are float64, and they read float64 inputs.
 WITH_FLOAT64 = {f"fastnn.kernels.epoch.{name}" for name in ("train", "predict", "learn_step", "learn_rows")} | {
-    f"fastnn.kernels.{name}" for name in ("epoch.gather_rows", "epoch.total_weight", "rows.gather")
+    f"fastnn.kernels.{name}"
+    for name in ("first.first_layer", "first.gather_rows", "first.gather", "epoch.total_weight")
 }
 # What a program may call besides its own pieces
 ALLOWED = {"sched_yield", "usleep", "memset", "memcpy", "memmove"}
@@ -148,8 +149,8 @@ def is_multiplication(line):
 
 # The pieces again, inlined and with one code each: what is left is the loop of one activation, rule ...
 _activate, _multiply_slope = (_jit.op(f.py_func) for f in (activations.activate, activations.multiply_slope))
-_update, _add_penalties = (_jit.op(f.py_func) for f in (updates.update, updates.add_penalties))
-_link, _drop_units, _gather = (_jit.op(f.py_func) for f in (heads.link, rows.drop_units, rows.gather))
+_add_penalties = _jit.op(updates.add_penalties.py_func)
+_link, _drop_units, _gather = (_jit.op(f.py_func) for f in (heads.link, rows.drop_units, first.gather))
 
 
 def loops_of_activation(code):
@@ -166,14 +167,6 @@ def loops_of_slope(code):
         _multiply_slope(code, h, d)
 
     return run, 2
-
-
-def loops_of_update(rule):
-    @program
-    def run(w, g, v, parts):
-        _update(rule, w, g, v, parts[0], parts[1])
-
-    return run, 4
 
 
 def loops_of_penalties(_):
@@ -203,11 +196,24 @@ def loops_of_link(output):
 VECTORISED = [
     *((f"activation {name}", loops_of_activation, code) for name, code in activations.CODES.items()),
     *((f"slope of {name}", loops_of_slope, code) for name, code in activations.CODES.items() if name != "identity"),
-    *((f"update by {name}", loops_of_update, code) for name, code in updates.RULES.items()),
     *((f"output {name}", loops_of_link, code) for name, code in heads.OUTPUTS.items()),
     ("penalties", loops_of_penalties, 0),
     ("dropout", loops_of_dropout, 0),
 ]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_update_rule_is_one_loop_of_the_widest_vectors(dtype):
+    @program
+    def run_update(rule, w, v, g, parts):
+        updates.update(rule, w.shape[0], w, v, 0, g, 0, parts[0], parts[1])
+
+    run_update(0, *np.zeros((4, 64), dtype))
+    name = f"fastnn_update_f{8 * np.dtype(dtype).itemsize}"
+    (lines,) = (lines for function, lines in assembly_of(run_update).items() if function == name)
+    loops = [loop for loop in inner_loops(lines) if any(stores_vector(x) and uses(x, WIDEST) for x in loop)]
+    assert len(loops) == len(updates.RULES)
+    assert not any(spills(loop) for loop in loops)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

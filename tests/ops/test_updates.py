@@ -11,12 +11,13 @@ from reference import sgd_step
 from fastnn.ops.updates import RULES, SLOTS, add_penalties, update
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
-N = pytest.mark.parametrize("n", [0, 1, 7, 16, 67, 384])
+# whole units of either precision
+N = pytest.mark.parametrize("n", [16, 48, 384])
 
 
 @program
-def run_update(rule, w, g, v, rate, momentum):
-    update(rule, w, g, v, rate, momentum)
+def run_update(rule, n, w, g, v, at, g0, rate, momentum):
+    update(rule, n, w, v, at, g, g0, rate, momentum)
 
 
 @program
@@ -38,7 +39,7 @@ def test_three_steps_of_a_rule(rule, n, dtype):
     expected, velocity = w.astype(np.float64), np.zeros(n)
     for g in gradients:
         before = g.copy()
-        run_update(RULES[rule], w, g, v, rate, momentum)
+        run_update(RULES[rule], n, w, g, v, 0, 0, rate, momentum)
         np.testing.assert_array_equal(g, before)
         sgd_step([expected], [g.astype(np.float64)], [velocity], float(rate), float(momentum), rule == "nesterov")
     assert_close(w, expected, dtype, rule, terms=16)
@@ -52,7 +53,7 @@ def test_rules_have_codes_of_their_own_and_slots():
 
 
 @DTYPES
-@N
+@pytest.mark.parametrize("n", [0, 1, 7, 16, 67, 384])
 @pytest.mark.parametrize(("l1", "l2"), [(0.0, 0.0), (0.0, 0.3), (0.2, 0.0), (0.2, 0.3)])
 def test_penalties(n, dtype, l1, l2):
     w, g = numbers(n, dtype, 2)
@@ -77,16 +78,31 @@ def test_padding_of_zeros_stays_zero(dtype):
         w, g, v = np.zeros((3, 48), dtype)
         run_penalties(w, g, dtype(0.2), dtype(0.3))
         for _ in range(2):
-            run_update(RULES[rule], w, g, v, dtype(0.1), dtype(0.9))
+            run_update(RULES[rule], 48, w, g, v, 0, 0, dtype(0.1), dtype(0.9))
         assert not np.any([w, g, v])
 
 
 @DTYPES
 @pytest.mark.parametrize("rule", RULES)
-def test_bits_depend_on_the_number_alone(rule, dtype):
-    """A tile is updated as a whole, or in parts of any length."""
-    whole, parts = (numbers(67, dtype, 3) for _ in range(2))
-    run_update(RULES[rule], *whole, dtype(0.1), dtype(0.9))
-    for start, stop in [(0, 1), (1, 32), (32, 49), (49, 67)]:
-        run_update(RULES[rule], *(a[start:stop] for a in parts), dtype(0.1), dtype(0.9))
-    np.testing.assert_array_equal(whole, parts)
+def test_a_run_may_lie_anywhere_and_be_cut_anywhere(rule, dtype):
+    """Weights at `at`, gradients at `g0`; what lies around them stays, and the bits are those of one run."""
+    whole, parts = (numbers(96, dtype, 3) for _ in range(2))
+    gradients = np.concatenate([np.ones(5, dtype), whole[1]])
+    run_update(RULES[rule], 96, *whole, 0, 0, dtype(0.1), dtype(0.9))
+    w, _, v = parts
+    for start, stop in [(0, 16), (16, 64), (64, 96)]:
+        before = w.copy(), v.copy()
+        run_update(RULES[rule], stop - start, w, gradients, v, start, start + 5, dtype(0.1), dtype(0.9))
+        for now, then in zip((w, v), before, strict=True):
+            np.testing.assert_array_equal(now[:start], then[:start])
+            np.testing.assert_array_equal(now[stop:], then[stop:])
+    np.testing.assert_array_equal(w, whole[0])
+    np.testing.assert_array_equal(v, whole[2])
+
+
+@DTYPES
+def test_an_unknown_rule_does_nothing(dtype):
+    w, g, v = numbers(16, dtype, 3)
+    before = w.copy(), v.copy()
+    run_update(len(RULES), 16, w, g, v, 0, 0, dtype(0.1), dtype(0.9))
+    np.testing.assert_array_equal((w, v), before)

@@ -1,0 +1,70 @@
+"""FLOOR 2: inputs that are zero, and are therefore left out of the first layer's sums (same bits, fewer terms).
+
+words   int32, one row of PADDED words (whole vectors of 16) for every 32 samples that a rank has gathered: bit r of
+        word i tells whether input i of sample r is other than zero (NaN is)
+list    int64: the number of its terms, then the terms, ascending. Tiles have one each: MNIST has 19% of its numbers
+        other than zero; in 4 samples 39% of the inputs are, in 64 samples 63%
+"""
+
+from __future__ import annotations
+
+from fastnn._jit import op, piece
+from fastnn.kernels.gang import share
+from fastnn.simd.bits import WORD_BITS, append_members, meeting
+from fastnn.simd.scalar import constant
+
+_zero = constant(0.0)
+
+
+@op
+def padded_words(n):
+    """Words of a row for n inputs."""
+    return (n + 15) // 16 * 16
+
+
+@piece
+def note_nonzero(x, bit, words):
+    """Bit `bit` of words[i] = whether x[i] is not zero; bit 0 clears the others. x (n,), words (n,) or longer."""
+    if bit == 0:
+        for i in range(x.shape[0]):
+            words[i] = 1 if x[i] != _zero(x[i]) else 0
+    else:
+        one = 1 << bit
+        for i in range(x.shape[0]):
+            words[i] |= one if x[i] != _zero(x[i]) else 0
+
+
+@piece
+def list_inputs(words, n, samples, out):
+    """The list of the inputs, of n, that are not zero in any of some samples, and of the biases (index n).
+
+    words       of the 32 samples      read
+    samples     their bits
+    out         the list               written: up to n + 1 + LIST_SLACK places
+    """
+    k = 1
+    for i in range(0, n, 16):
+        bits = meeting(words, i, samples)
+        k = append_members(bits & 255, i, out, k)
+        k = append_members(bits >> 8, i + 8, out, k)
+    out[k] = n
+    out[0] = k
+
+
+@piece
+def list_samples(words, part, n_words, i, height, m, n_ranks, out):
+    """The list of the m samples of a row block in which any of the inputs i .. i + height is not zero.
+
+    words       of all ranks, `part` words apart, rows of n_words      read
+    """
+    k = 1
+    for rank in range(n_ranks):
+        r0, r1 = share(m, rank, n_ranks, 1)
+        for r in range(r0, r1, WORD_BITS):
+            at = rank * part + (r - r0) // WORD_BITS * n_words
+            word = 0
+            for c in range(i, i + height):
+                word |= words[at + c]
+            for b in range(0, min(WORD_BITS, r1 - r), 8):
+                k = append_members((word >> b) & 255, r + b, out, k)
+    out[0] = k - 1

@@ -1,0 +1,109 @@
+"""FLOOR 1: loops over runs of numbers, whole vectors at a time, whose mathematics is an expression of vectors.
+
+Numba's own loops test at every entry which arrays overlap and what is left for a tail: a tile is too short for that.
+With these 784-30-10 at 10 took 0.078 s an epoch instead of 0.084.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from fastnn.simd import target
+from fastnn.simd.scalar import emit_fma, spread
+
+I64 = ir.IntType(64)
+
+
+class Vector(NamedTuple):
+    """A vector in a register: what a step computes with."""
+
+    builder: ir.IRBuilder
+    value: ir.Value
+
+    def __add__(self, other: Vector) -> Vector:  # type: ignore[override]
+        return Vector(self.builder, self.builder.fadd(self.value, other.value))
+
+    def __mul__(self, other: Vector) -> Vector:  # type: ignore[override]
+        return Vector(self.builder, self.builder.fmul(self.value, other.value))
+
+    def fma(self, factor: Vector, term: Vector) -> Vector:
+        """self * factor + term, with one rounding where the CPU can."""
+        return Vector(self.builder, emit_fma(self.builder, self.value, factor.value, term.value))
+
+
+# (w, g, v, -rate, momentum) -> new w and v
+Step = Callable[[Vector, Vector, Vector, Vector, Vector], tuple[Vector, Vector]]
+
+
+def update_loop(rules: list[tuple[int, Step, bool]]):
+    """Make an intrinsic update(rule, n, w, v, at, g, g0, rate, momentum) of (code, step, whether it has a slot).
+
+    It takes a step of `rule` on n weights, a positive number of whole units, from w[at] on, with their velocities
+    from v[at] on and gradients from g[g0] on; all flat, w and v written. Rules without a slot do not touch v. A code
+    that no rule has does nothing.
+    """
+
+    @intrinsic
+    def update(typingctx, rule, n, w, v, at, g, g0, rate, momentum):
+        n64 = types.int64
+        sig = types.void(n64, n64, w, v, n64, g, n64, w.dtype, w.dtype)
+
+        def codegen(context, builder, signature, args):
+            rule, n, w, v, at, g, g0, rate, momentum = args
+            array_type = signature.args[2]
+            real = context.get_value_type(array_type.dtype)
+            size = context.get_abi_sizeof(real)
+
+            def start(array, offset):
+                data = context.make_array(array_type)(context, builder, array).data
+                return builder.bitcast(builder.gep(data, [offset]), ir.IntType(8).as_pointer())
+
+            call_args = [rule, builder.mul(n, I64(size)), start(w, at), start(v, at), start(g, g0), rate, momentum]
+            builder.call(_update_function(builder.module, rules, real, size), call_args)
+            return context.get_dummy_value()
+
+        return sig, codegen
+
+    return update
+
+
+def _update_function(module: ir.Module, rules: list[tuple[int, Step, bool]], real: ir.Type, size: int) -> ir.Function:
+    """One loop a rule on runs of `n_bytes`, as a function of its own in `module`."""
+    byte_ptr = ir.IntType(8).as_pointer()
+    fnty = ir.FunctionType(ir.VoidType(), [I64, I64, byte_ptr, byte_ptr, byte_ptr, real, real])
+    fn = cgutils.get_or_insert_function(module, fnty, f"fastnn_update_f{8 * size}")
+    if fn.blocks:
+        return fn
+    fn.linkage = "internal"
+    fn.attributes.add("noinline")
+    fn.attributes.add("nounwind")
+    rule, n_bytes, w, v, g, rate, momentum = fn.args
+    kind = ir.VectorType(real, target.VECTOR_BYTES // size)
+    entry, out = fn.append_basic_block("entry"), fn.append_basic_block("out")
+    builder = ir.IRBuilder(entry)
+    factors = [Vector(builder, spread(builder, x, kind.count)) for x in (builder.fneg(rate), momentum)]
+    switch = builder.switch(rule, out)
+    for code, step, has_slot in rules:
+        loop = fn.append_basic_block(f"rule{code}")
+        switch.add_case(I64(code), loop)
+        builder.position_at_end(loop)
+        at = builder.phi(I64)
+        places = [builder.bitcast(builder.gep(start, [at]), kind.as_pointer()) for start in (w, g, v)]
+        old = [Vector(builder, builder.load(place, align=size)) for place in places[: 2 + has_slot]]
+        new_w, new_v = step(*old, *[old[0]] * (not has_slot), *factors)
+        builder.store(new_w.value, places[0], align=size)
+        if has_slot:
+            builder.store(new_v.value, places[2], align=size)
+        following = builder.add(at, I64(target.VECTOR_BYTES))
+        at.add_incoming(I64(0), entry)
+        at.add_incoming(following, loop)
+        builder.cbranch(builder.icmp_signed("<", following, n_bytes), loop, out)
+    builder.position_at_end(out)
+    builder.ret_void()
+    return fn

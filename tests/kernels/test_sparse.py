@@ -1,0 +1,84 @@
+"""Which inputs are zero, and the lists of terms that leave them out, against plain NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from programs import program
+
+from fastnn.kernels.gang import share
+from fastnn.kernels.sparse import list_inputs, list_samples, note_nonzero, padded_words
+from fastnn.simd.bits import LIST_SLACK, WORD_BITS
+
+
+@program
+def run_padded(n):
+    return padded_words(n)
+
+
+@program
+def run_note(x, bit, words):
+    note_nonzero(x, bit, words)
+
+
+@program
+def run_list_inputs(words, n, samples, out):
+    list_inputs(words, n, samples, out)
+
+
+@program
+def run_list_samples(words, part, n_words, i, height, m, n_ranks, out):
+    list_samples(words, part, n_words, i, height, m, n_ranks, out)
+
+
+@program
+def run_share(n, rank, n_ranks):
+    return share(n, rank, n_ranks, 1)
+
+
+def noted(X, n_ranks=1):
+    """The words of all ranks, each of which has noted its share of the samples; rubbish lies there before."""
+    n_words = run_padded(X.shape[1])
+    part = (len(X) // n_ranks // WORD_BITS + 1) * n_words
+    words = np.full(n_ranks * part, -1, np.int32)
+    words.reshape(-1, n_words)[:, X.shape[1] :] = 0
+    for rank in range(n_ranks):
+        r0, r1 = run_share(len(X), rank, n_ranks)
+        for r in range(r1 - r0):
+            start = rank * part + r // WORD_BITS * n_words
+            run_note(X[r0 + r], r % WORD_BITS, words[start : start + X.shape[1]])
+    return words, part, n_words
+
+
+def sparse(m, n, dtype=np.float32):
+    rng = np.random.default_rng(m + n)
+    X = (rng.standard_normal((m, n)) * (rng.random((m, n)) < 0.15)).astype(dtype)
+    X.flat[:: m * n // 3 + 1] = np.nan  # NaN is not zero
+    X[-1, ::3] = -0.0  # and this is
+    return X
+
+
+def entries(out):
+    return out[1 : 1 + out[0]].tolist()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [1, 15, 16, 17, 83, 784])
+def test_inputs_of_a_tile_and_the_biases(n, dtype):
+    X = sparse(WORD_BITS, n, dtype)
+    words, _, _ = noted(X)
+    for first, height in [(0, 1), (0, 8), (28, 4), (31, 1), (0, 32)]:
+        out = np.zeros(n + 2 + LIST_SLACK, np.int64)
+        run_list_inputs(words, n, (2**height - 1) << first, out)
+        assert entries(out) == [*np.flatnonzero((X[first : first + height] != 0).any(axis=0)).tolist(), n]
+
+
+@pytest.mark.parametrize("n_ranks", [1, 2, 3, 5])
+@pytest.mark.parametrize("m", [1, 4, 31, 32, 33, 64, 65, 130])
+def test_samples_of_a_tile(m, n_ranks):
+    X = sparse(m, 21)
+    words, part, n_words = noted(X, n_ranks)
+    for i, height in [(0, 1), (3, 4), (13, 8), (20, 1)]:
+        out = np.zeros(m + 1 + LIST_SLACK, np.int64)
+        run_list_samples(words, part, n_words, i, height, m, n_ranks, out)
+        assert entries(out) == np.flatnonzero((X[:, i : i + height] != 0).any(axis=1)).tolist()

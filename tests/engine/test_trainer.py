@@ -305,8 +305,8 @@ def test_a_callback_stops_the_training():
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_another_thread_stops_the_training_within_an_epoch(n_threads):
     rng = np.random.default_rng(0)
-    many, labels = rng.random((40_000, 200), "float32"), rng.integers(0, 5, 40_000)  # an epoch takes seconds
-    trainer = make_trainer(MLP([200, 400, 5]), max_epochs=9, batch_size=1, n_threads=n_threads)
+    many, labels = rng.random((300_000, 40), "float32"), rng.integers(0, 5, 300_000)  # an epoch takes seconds
+    trainer = make_trainer(MLP([40, 800, 5]), max_epochs=9, batch_size=1, n_threads=n_threads)
     done = []
     thread = threading.Thread(target=lambda: done.append(trainer.fit(many, labels)), daemon=True)
     before = trainer.net.fingerprint()

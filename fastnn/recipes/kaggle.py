@@ -65,7 +65,7 @@ def load_competition(recipe: Recipe, options: Options) -> Competition:
         note = f"Kaggle's files are not at hand (FASTNN_DATA/{FOLDER}/{LABELLED}), so MNIST was written in their form"
         note += f": the first {len(labelled.X):,} training images"
         if unlabelled is not None:
-            note += f", and without labels {len(unlabelled.X):,} of the 28,000 other images"
+            note += f", and without labels {len(unlabelled.X):,} of its other images"
         note += f" ({folder})." if options.folder else "."
     options.say(note)
     X, y = labelled.X[:rows], labelled.y[:rows]

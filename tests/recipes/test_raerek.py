@@ -48,7 +48,7 @@ def test_a_changed_trainer_differs_only_in_what_is_changed():
     # alpha of the source, whose gradients are sums over the mini-batch
     assert main.optimizer.learning_rate == 0.05 * main.batch_size
     networks = recipe.settings["networks"]
-    assert networks["5 units, alpha 0.5"]["learning_rate"] == 0.5 * main.batch_size
+    assert networks["5 units, alpha 0.5 (diverges)"]["learning_rate"] == 0.5 * main.batch_size
 
 
 def test_pixels_that_never_vary_are_told():

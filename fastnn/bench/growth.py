@@ -7,7 +7,6 @@ from typing import Any
 
 from fastnn.bench.machine import Effort, thread_counts
 from fastnn.bench.workloads import Workload, images, training_seconds
-from fastnn.engine import launch
 
 _BASE = Workload((784, 256, 64, 10), "relu", 128)
 
@@ -52,7 +51,7 @@ def _measure(
 ) -> dict[str, Any]:
     say(f"{axis} {value:,}")
     X, y = images(min(value, effort.array_bytes // 128) if axis == "samples" else workload.n_samples(effort))
-    chosen = threads or min(most, launch.useful_ranks(workload.operations * workload.batch_size))
+    chosen = threads or workload.default_threads(most)
     seconds = training_seconds(workload, X, y, chosen, effort)
     return {
         "axis": axis,

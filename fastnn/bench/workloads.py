@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn.bench.machine import Effort
-from fastnn.engine import launch
+from fastnn.engine import costs
 from fastnn.engine.network import MLP
 from fastnn.engine.optimizers import SGD
 from fastnn.engine.trainer import Trainer
@@ -47,7 +47,7 @@ class Workload(NamedTuple):
 
     def default_threads(self, most: int) -> int:
         """What the trainer would choose of at most this many."""
-        return min(most, launch.useful_ranks(self.operations * self.batch_size))
+        return min(most, costs.useful_ranks(self.network(), self.batch_size))
 
     def ceiling(self, gflops: float, gbytes: float) -> float:
         """Samples a second at this arithmetic peak (1e9/s) and bandwidth (1e9 bytes/s), whichever is less.

@@ -24,9 +24,7 @@ from fastnn.kernels.bundles import Net
 
 TRAIN, PREDICT = epoch.train, epoch.predict
 
-# Below this many floating-point operations a step another rank costs more than it saves, in barriers (0.2 us) and above
-# all in weights that each core must fetch from the other: 784-30-10 at mini-batch 10 (0.96 million) took 0.078 s an
-# epoch on one core and 0.090 on two
+# Below this many floating-point operations another rank costs a prediction more than it saves
 OPERATIONS_A_RANK = 1_000_000
 # Runs expected to be shorter stay in the calling thread, where Ctrl-C has to wait for them
 SHORT_SECONDS = 0.02
@@ -71,10 +69,7 @@ def most_ranks(n_threads: int | None = None) -> int:
 
 
 def useful_ranks(operations: float, n_threads: int | None = None) -> int:
-    """Ranks for steps of this many floating-point operations; a given `n_threads` is taken at its word.
-
-    The result of a training does not depend on it.
-    """
+    """Ranks for a prediction of this many floating-point operations; a given `n_threads` is taken at its word."""
     if n_threads is None and operations < 2 * OPERATIONS_A_RANK:
         return 1  # without asking the system for its cores, which takes longer than a row does
     most = most_ranks(n_threads)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.engine import launch, schedules, scores
+from fastnn.engine import costs, launch, schedules, scores
 from fastnn.engine.history import History
 from fastnn.engine.labels import Encoded
 from fastnn.engine.progress import Progress
@@ -62,7 +62,7 @@ class Training:
         self.total_weight = float(weights.sum(dtype=np.float64)) if weights.size else float(len(X))
         # 6 a weight and sample, less the deltas that the first layer does not need
         self.operations = (6 * net.n_parameters - 2 * net.sizes[0] * net.sizes[1]) * self.batch_size
-        self.n_ranks = launch.useful_ranks(self.operations, trainer.n_threads)
+        self.n_ranks = costs.useful_ranks(net, self.batch_size, trainer.n_threads)
         optimizer = trainer.optimizer
         update = "sgd" if optimizer.momentum == 0 else "nesterov" if optimizer.nesterov else "momentum"
         self.plan = Plan(

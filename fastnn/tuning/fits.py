@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.engine import launch
+from fastnn.engine import costs
 from fastnn.engine.callbacks import Callback, Logs
 from fastnn.engine.trainer import Trainer
 from fastnn.engine.training import DivergenceError
@@ -161,7 +161,7 @@ class Running:
 
 def useful_threads(trainer: Trainer, n_threads: int) -> int:
     """Return how many of `n_threads` a training can use; which number it is changes no bit of its result."""
-    return min(n_threads, launch.useful_ranks(6.0 * trainer.net.n_parameters * trainer.batch_size))
+    return min(n_threads, costs.useful_ranks(trainer.net, trainer.batch_size))
 
 
 def run_fits(samples: Samples, fits: Iterable[Fit], n_jobs: int, done: Callable[[Fit, dict[str, Any]], None]) -> None:

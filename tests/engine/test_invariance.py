@@ -11,7 +11,7 @@ from data import problem, sample_weights
 from reference import HEADS
 
 from fastnn import MLP, SGD, Trainer
-from fastnn.engine import launch, samples
+from fastnn.engine import costs, launch, samples, workspace
 from fastnn.engine import training as training_module
 from fastnn.engine.workspace import Plan
 
@@ -74,9 +74,9 @@ def test_every_shape(sizes):
 def test_default_and_environment_are_as_good_as_any(monkeypatch):
     alone = trained(1)
     assert trained(None) == alone
-    monkeypatch.setattr(launch, "OPERATIONS_A_RANK", 1)
+    monkeypatch.setattr(costs, "step_seconds", lambda network, batch_size, n_ranks, _: 1 / n_ranks)
     monkeypatch.setenv("FASTNN_NUM_THREADS", "3")
-    assert launch.useful_ranks(1e3) == 3
+    assert costs.useful_ranks(MLP([2, 2]), 1) == 3
     assert trained(None) == alone
 
 
@@ -177,7 +177,7 @@ def test_the_first_layer_by_rows_and_by_units(share, dtype, n_threads, monkeypat
 
     assert Plan(MLP([37, 230, 3], dtype=dtype), n_ranks=n_threads, batch_size=40).work.copy_rows == 40
     by_units = train(n_threads)
-    monkeypatch.setattr(Plan, "_goes_by_units", lambda *_: False)
+    monkeypatch.setattr(workspace, "goes_by_units", lambda *_: False)
     assert by_units == train(n_threads) == train(1)
 
 

@@ -1,0 +1,102 @@
+"""The model by which a training chooses its ranks, and the file with the constants of a machine."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fastnn import MLP, _jit
+from fastnn.engine import costs, launch
+from fastnn.engine.costs import Costs
+
+
+@pytest.fixture
+def fresh(monkeypatch, tmp_path):
+    """Nothing known of the machine, which has 4 cores; a folder for what will be."""
+    monkeypatch.setattr(_jit, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(launch, "available_cores", lambda: 4)
+    monkeypatch.delenv("FASTNN_NUM_THREADS", raising=False)
+    costs.current.cache_clear()
+    yield tmp_path
+    costs.current.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "batch_size", "pays"),
+    [
+        ((64, 16, 12, 10), 1, False),
+        ((784, 30, 10), 10, False),
+        ((784, 100, 10), 8, False),
+        ((64, 64, 10), 64, False),
+        ((784, 256, 64, 10), 32, True),
+        ((784, 256, 64, 10), 128, True),
+        ((784, 1024, 1024, 10), 128, True),
+        ((784, 5, 10), 60_000, True),
+    ],
+)
+def test_a_second_rank_where_it_was_measured_to_pay(sizes, batch_size, pays, monkeypatch):
+    monkeypatch.setenv("FASTNN_NUM_THREADS", "2")
+    monkeypatch.setattr(costs, "current", Costs)
+    net = MLP(sizes)
+    assert costs.useful_ranks(net, batch_size) == 1 + pays
+
+
+def test_what_is_asked_for_is_taken_at_its_word(fresh, monkeypatch):
+    tiny, wide = MLP([4, 3]), MLP([784, 2048, 2048, 10])
+    monkeypatch.setattr(costs, "measure", lambda: Costs())
+    assert costs.useful_ranks(tiny, 1, 3) == 3
+    assert costs.useful_ranks(tiny, 1) == 1
+    assert costs.useful_ranks(wide, 256) == 4
+    monkeypatch.setenv("FASTNN_NUM_THREADS", "2")
+    assert costs.useful_ranks(wide, 256) == 2
+    assert costs.useful_ranks(tiny, 1) == 1
+    monkeypatch.setenv("FASTNN_NUM_THREADS", "1")
+    monkeypatch.setattr(costs, "measure", lambda: pytest.fail("one rank needs no model"))
+    assert costs.useful_ranks(wide, 256) == 1
+
+
+def test_a_machine_is_measured_once(fresh, monkeypatch):
+    found = iter([Costs(0.5, 1e-9)])
+    monkeypatch.setattr(costs, "measure", lambda: next(found))
+    for _ in range(3):
+        assert costs.current() == Costs(0.5, 1e-9)
+        costs.current.cache_clear()
+    (path,) = fresh.iterdir()
+    assert json.loads(path.read_bytes()) == {"pace": 0.5, "exchange": 1e-9}
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        b"",
+        b"[]",
+        b"{}{",
+        b"\xff",
+        b'{"pace": "1", "exchange": 1e-9}',
+        b'{"pace": 0.0, "exchange": 1e-9}',
+        b'{"pace": 1.0, "exchange": NaN}',
+        b'{"pace": 1.0, "exchange": 1e-9, "x": 1}',
+    ],
+)
+def test_a_damaged_file_is_measured_again(fresh, monkeypatch, rubbish):
+    monkeypatch.setattr(costs, "measure", lambda: Costs(0.5, 1e-9))
+    (fresh / "costs-4.json").write_bytes(rubbish)
+    assert costs.current() == Costs(0.5, 1e-9)
+
+
+def test_without_a_folder(monkeypatch):
+    monkeypatch.setattr(_jit, "cache_folder", lambda: None)
+    monkeypatch.setattr(costs, "measure", lambda: Costs(0.5, 1e-9))
+    costs.current.cache_clear()
+    assert costs.current() == Costs(0.5, 1e-9)
+    costs.current.cache_clear()
+
+
+def test_a_measurement_is_within_its_limits(monkeypatch):
+    monkeypatch.setattr(launch, "available_cores", lambda: 2)
+    pace, exchange = costs.measure()
+    assert 0.25 <= pace <= 4
+    assert 0.25 <= exchange / Costs().exchange <= 4
+    monkeypatch.setattr(launch, "available_cores", lambda: 1)
+    assert costs.measure() == Costs()

@@ -94,7 +94,9 @@ def test_a_second_process_compiles_nothing(filled):
     assert first["hits"] == 0
     assert first["warnings"] == []
     before = files_of(folder)
-    assert len(before) == 4  # an index and machine code for each program
+    programs = [path for path in before if path.suffix in (".nbi", ".nbc")]
+    assert len(programs) == 4  # an index and machine code for each program
+    assert len(before) <= 5  # and, with several cores, what they cost
 
     second = session("train", FASTNN_CACHE_DIR=folder)
     assert (second["hits"], second["misses"]) == (2, 0)

@@ -7,11 +7,12 @@ that only when it is asked for and not found.
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
 from fastnn._checks import boolean
-from fastnn.datasets import csv_cache, csv_file
+from fastnn.datasets import copies, csv_file
 from fastnn.datasets.dataset import DataError, Dataset
 from fastnn.datasets.digits import load_digits
 from fastnn.datasets.idx import labels_beside, load_pair
@@ -21,7 +22,7 @@ from fastnn.datasets.summary import Summary, describe
 
 __all__ = ["NAMES", "DataError", "Dataset", "Summary", "describe", "load"]
 
-_LOADERS: dict[str, Callable[[], Dataset]] = {"digits": load_digits, "mnist": load_mnist}
+_LOADERS: dict[str, Callable[[bool], Dataset]] = {"digits": lambda cache: load_digits(), "mnist": load_mnist}
 NAMES = tuple(_LOADERS)
 _TABLES = (".csv", ".data", ".txt")
 
@@ -41,8 +42,9 @@ def load(
     label : str or int, optional
         For CSV files: name, or index from 0, of the label column. Default: the column named label.
     cache : bool, default True
-        Whether CSV files of 5 MB or more may be taken from a copy in the user's cache folder (FASTNN_CACHE_DIR),
-        and copied there; a copy counts until the file changes, and 2 GB of them are kept at most.
+        Whether CSV files and gzipped IDX images of 5 MB or more may be taken from a copy in the user's cache
+        folder (FASTNN_CACHE_DIR), and copied there; a copy counts until the file changes, and 2 GB of them are
+        kept at most.
 
     Returns
     -------
@@ -63,26 +65,27 @@ def load(
     boolean("cache", cache)
     if isinstance(source, str) and source in _LOADERS:
         _refuse_label(label, source)
-        return _LOADERS[source]()
+        return _LOADERS[source](cache)
     if isinstance(source, tuple):
         if len(source) != 2:
             raise DataError(f"a pair of files must be (images, labels), got {len(source)} elements")
         _refuse_label(label, "an IDX pair")
         images, labels = (Path(part).expanduser() for part in source)
-        return load_pair(images, labels)
+        return load_pair(images, labels, cache)
     if not isinstance(source, str | Path):
         raise DataError(f"data must be a name, a path or a pair of paths, got {type(source).__name__}")
 
     path = Path(source).expanduser()
     name = path.name.lower().removesuffix(".gz")
     if name.endswith(_TABLES):
-        return (csv_cache if cache else csv_file).load_csv(path, label)
+        read = functools.partial(csv_file.load_csv, path, label)
+        return copies.load(path, read, repr(label)) if cache else read()
     if name.endswith(".npz"):
         _refuse_label(label, path)
         return load_npz(path)
     if "idx" in name:
         _refuse_label(label, path)
-        return load_pair(path, labels_beside(path))
+        return load_pair(path, labels_beside(path), cache)
     kinds = f"{', '.join(_TABLES)}, .npz or an IDX images file such as train-images-idx3-ubyte.gz"
     if path.exists():
         raise DataError(f"{path} is of no kind that is known by its name: {kinds}")

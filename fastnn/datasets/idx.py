@@ -6,13 +6,16 @@ sizes of 4 bytes, then the values. Only unsigned bytes (TT = 8) are read, the ty
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from fastnn.datasets import copies
 from fastnn.datasets.dataset import DataError, Dataset, flatten
 from fastnn.datasets.files import read_bytes
 
@@ -65,21 +68,29 @@ def read_idx(path: Path, magic: int) -> np.ndarray:
     return np.frombuffer(raw, np.uint8, offset=start).reshape(shape).copy()
 
 
-def load_pair(images: Path, labels: Path | None) -> Dataset:
+def load_pair(images: Path, labels: Path | None, cache: bool = True) -> Dataset:
     """Return the samples in an images file with the labels of its labels file (None: no labels).
+
+    `cache`: whether gzipped images may be taken from a copy (see datasets.copies).
 
     Raises
     ------
     DataError
         If a file is bad (see `read_idx`) or there are not as many labels as images.
     """
-    X, image_shape = flatten(read_idx(images, IMAGES_MAGIC))
+    read = functools.partial(_read_images, images)
+    data = copies.load(images, read) if cache and images.suffix == ".gz" else read()
     if labels is None:
-        return Dataset(images.name, X, image_shape=image_shape)
+        return data
     y = read_idx(labels, LABELS_MAGIC)
-    if len(X) != len(y):
-        raise DataError(f"{images} has {len(X)} images but {labels} has {len(y)} labels; they are no pair")
-    return Dataset(images.name, X, y.astype(np.int64), image_shape=image_shape)
+    if len(data.X) != len(y):
+        raise DataError(f"{images} has {len(data.X)} images but {labels} has {len(y)} labels; they are no pair")
+    return replace(data, y=y.astype(np.int64))
+
+
+def _read_images(path: Path) -> Dataset:
+    X, image_shape = flatten(read_idx(path, IMAGES_MAGIC))
+    return Dataset(path.name, X, image_shape=image_shape)
 
 
 def labels_beside(images: Path) -> Path | None:

@@ -42,7 +42,7 @@ SHA256 = {
 _TIMEOUT = 30  # seconds without an answer before the next mirror is tried
 
 
-def load_mnist() -> Dataset:
+def load_mnist(cache: bool = True) -> Dataset:
     """Return MNIST: 60,000 training and 10,000 test samples of 784 uint8 features, labels 0 to 9.
 
     Each of the four files is taken from the folder that the environment variable FASTNN_DATA names (or its
@@ -55,7 +55,7 @@ def load_mnist() -> Dataset:
         If a file in FASTNN_DATA is not the published one, or a file can neither be found nor downloaded.
     """
     train_images, train_labels, test_images, test_labels = map(_locate, SHA256)
-    train, test = load_pair(train_images, train_labels), load_pair(test_images, test_labels)
+    train, test = load_pair(train_images, train_labels, cache), load_pair(test_images, test_labels, cache)
     return replace(train, name="mnist", X_test=test.X, y_test=test.y)
 
 

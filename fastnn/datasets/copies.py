@@ -1,4 +1,6 @@
-"""FLOOR 4: copies of big CSV files as arrays, in the user's cache folder: Kaggle's 77 MB in 0.02 s instead of 0.6.
+"""FLOOR 4: copies of big files as arrays, in the user's cache folder.
+
+Kaggle's 77 MB of CSV take 0.02 s instead of 0.6, MNIST's 9.9 MB of gzipped images 0.03 s instead of 0.25.
 
 A copy counts only while the file is the one that was read. Whatever is wrong with a copy or with the folder is a
 miss and no error: the file itself is read. Copies are .npz archives: no pickles, and a checksum over every array.
@@ -15,13 +17,13 @@ import re
 import secrets
 import stat
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastnn import _jit
-from fastnn.datasets import csv_file
 from fastnn.datasets.dataset import Dataset
 
 LEAST_BYTES = 5_000_000  # a smaller file is read in 40 ms
@@ -41,16 +43,19 @@ class _Stamp(NamedTuple):
     changed_ns: int
 
 
-def load_csv(path: Path, label: str | int | None = None) -> Dataset:
-    """Return what `csv_file.load_csv` returns, and raise what it raises; from a copy if there is one."""
+def load(path: Path, read: Callable[[], Dataset], variant: str = "") -> Dataset:
+    """Return what `read()` makes of the file at `path`, and raise what it raises; from a copy if there is one.
+
+    `variant` tells apart what may be read from the same file.
+    """
     stamp, now = _stamp(path), time.time_ns()
     folder = _folder() if stamp is not None and stamp.size >= LEAST_BYTES else None
     if stamp is None or folder is None:
-        return csv_file.load_csv(path, label)
-    copy = folder / _file_name(path, label)
+        return read()
+    copy = folder / _file_name(path, variant)
     data = _read(copy, path.name, stamp)
     if data is None:
-        data = csv_file.load_csv(path, label)
+        data = read()
         is_settled = now - max(stamp.modified_ns, stamp.changed_ns) > SETTLED_SECONDS * 1e9
         if is_settled and _stamp(path) == stamp:
             _write(copy, data, stamp)
@@ -87,9 +92,9 @@ def _folder() -> Path | None:
     return folder if stat.S_ISDIR(status.st_mode) and is_ours else None
 
 
-def _file_name(path: Path, label: str | int | None) -> str:
-    """Return the name of the copy: one for each file and label column, so that a new copy replaces the old one."""
-    key = f"{os.path.abspath(path)}\0{label!r}"
+def _file_name(path: Path, variant: str) -> str:
+    """Return the name of the copy: one for each file and variant, so that a new copy replaces the old one."""
+    key = f"{os.path.abspath(path)}\0{variant}"
     return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:32] + ".npz"
 
 
@@ -97,8 +102,8 @@ def _file_name(path: Path, label: str | int | None) -> str:
 def _reader() -> str:
     """Hash of what reads the files and writes the copies: another version of it may read them differently."""
     digest = hashlib.sha256(np.__version__.encode())
-    for source in (csv_file.__file__, __file__):
-        digest.update(Path(source).read_bytes())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
     return digest.hexdigest()[:32]
 
 

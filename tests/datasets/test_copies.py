@@ -1,8 +1,10 @@
-"""Copies of CSV files: the same data set, only while the file is the same, and never an error."""
+"""Copies of big files: the same data set, only while the file is the same, and never an error."""
 
 from __future__ import annotations
 
+import gzip
 import os
+import struct
 import sys
 import time
 from pathlib import Path
@@ -10,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastnn.datasets import DataError, csv_cache, csv_file, load
+from fastnn.datasets import DataError, copies, csv_file, idx, load
+from fastnn.datasets.files import read_bytes
 
 TEXT = "label,pixel0,pixel1,pixel2,pixel3\n7,0,255,3,4\n1,9,8,7,6\n"
 
@@ -19,8 +22,8 @@ TEXT = "label,pixel0,pixel1,pixel2,pixel3\n7,0,255,3,4\n1,9,8,7,6\n"
 def folder(tmp_path, monkeypatch) -> Path:
     """The folder of the copies, with files of any size and age copied to it."""
     monkeypatch.setenv("FASTNN_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(csv_cache, "LEAST_BYTES", 0)
-    monkeypatch.setattr(csv_cache, "SETTLED_SECONDS", -1.0)
+    monkeypatch.setattr(copies, "LEAST_BYTES", 0)
+    monkeypatch.setattr(copies, "SETTLED_SECONDS", -1.0)
     return tmp_path / "cache" / "tables"
 
 
@@ -94,7 +97,7 @@ def test_a_file_is_read_again_when_it_has_changed(table, parsed, folder) -> None
 
 
 def test_a_file_that_was_just_written_is_not_copied(table, parsed, folder, monkeypatch) -> None:
-    monkeypatch.setattr(csv_cache, "SETTLED_SECONDS", 60.0)
+    monkeypatch.setattr(copies, "SETTLED_SECONDS", 60.0)
     os.utime(table, (1, 1))  # its time of change is now all the same
     load(table), load(table)
     assert len(parsed) == 2 and not list(folder.iterdir())
@@ -124,7 +127,7 @@ def test_each_label_column_has_its_copy(table, parsed) -> None:
 def test_small_files_are_not_copied_and_nothing_is_without_cache(table, parsed, folder, monkeypatch) -> None:
     load(table, cache=False)
     assert not folder.exists()
-    monkeypatch.setattr(csv_cache, "LEAST_BYTES", len(TEXT) + 1)
+    monkeypatch.setattr(copies, "LEAST_BYTES", len(TEXT) + 1)
     load(table)
     assert not folder.exists()
     with pytest.raises(TypeError, match="cache must be True or False, got 'no'"):
@@ -173,7 +176,7 @@ def test_a_foreign_copy_is_a_miss(table, folder, parsed) -> None:
 
 def test_another_version_of_the_reader_reads_again(table, parsed, monkeypatch) -> None:
     load(table)
-    monkeypatch.setattr(csv_cache, "_reader", lambda: "another")
+    monkeypatch.setattr(copies, "_reader", lambda: "another")
     load(table), load(table)
     assert len(parsed) == 2
 
@@ -218,29 +221,29 @@ def test_only_a_private_folder_is_trusted(table, parsed, folder, tmp_path) -> No
 
 
 def test_the_copies_that_were_not_used_for_longest_make_room(table, folder, monkeypatch) -> None:
-    copies = []
+    made = []
     for k in range(4):
         path = table.with_name(f"{k}.csv")
         path.write_text(TEXT)
         load(path)
-        (copy,) = set(folder.iterdir()) - set(copies)
+        (copy,) = set(folder.iterdir()) - set(made)
         os.utime(copy, (time.time() - 100 + k,) * 2)
-        copies.append(copy)
+        made.append(copy)
     (folder / "notes.npz").write_bytes(bytes(10_000))
     unfinished = [folder / f"{'0' * 32}.npz.{digit * 16}" for digit in "ab"]
     for path in unfinished:
         path.touch()
     os.utime(unfinished[0], (1, 1))
     load(table.with_name("0.csv"))  # used again: now the newest of the four
-    monkeypatch.setattr(csv_cache, "MOST_BYTES", 3 * copies[0].stat().st_size + 100)
+    monkeypatch.setattr(copies, "MOST_BYTES", 3 * made[0].stat().st_size + 100)
     load(table)
-    assert [copy.exists() for copy in copies] == [True, False, False, True]
+    assert [copy.exists() for copy in made] == [True, False, False, True]
     assert (folder / "notes.npz").exists()
     assert [path.exists() for path in unfinished] == [False, True]
 
 
 def test_what_is_bigger_than_all_room_is_not_copied(table, folder, monkeypatch) -> None:
-    monkeypatch.setattr(csv_cache, "MOST_BYTES", 7)
+    monkeypatch.setattr(copies, "MOST_BYTES", 7)
     load(table)
     assert not list(folder.iterdir())
 
@@ -273,3 +276,24 @@ def test_a_file_of_the_size_of_kaggles_is_quick(tmp_path) -> None:
     assert data.X.shape == (42_000, 784) and np.array_equal(data.X[-1000:], X)
     assert min(seconds[:2]) < 2
     assert min(seconds[3:]) < 0.2
+
+
+def test_gzipped_images_are_copied_too_but_not_their_labels(tmp_path, folder, monkeypatch) -> None:
+    images, labels = tmp_path / "train-images-idx3-ubyte.gz", tmp_path / "train-labels-idx1-ubyte.gz"
+    pixels = np.arange(3 * 2 * 4, dtype=np.uint8)
+    images.write_bytes(gzip.compress(struct.pack(">4I", 2051, 3, 2, 4) + pixels.tobytes()))
+    labels.write_bytes(gzip.compress(struct.pack(">2I", 2049, 3) + b"abc"))
+    first = load(images)
+    (copy,) = folder.iterdir()
+
+    def of_labels(path):
+        assert path == labels
+        return read_bytes(path)
+
+    monkeypatch.setattr(idx, "read_bytes", of_labels)
+    again = load(images)
+    for data in (first, again):
+        np.testing.assert_array_equal(data.X, pixels.reshape(3, 8))
+        np.testing.assert_array_equal(data.y, list(b"abc"))
+        assert (data.name, data.image_shape) == (images.name, (2, 4))
+    assert copy.exists()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn import _jit
-from fastnn.kernels.bundles import STRIP
+from fastnn.kernels.bundles import STRIP, Block
 from fastnn.kernels.epoch import learn_rows
 from fastnn.kernels.first import first_layer, forward_first, gather_rows
 from fastnn.kernels.gang import barrier, share
@@ -89,7 +89,7 @@ def step_part(rank, n_ranks, part, net, rule, samples, work, batch_size, control
     rate = net.keep.dtype.type(0)
     for start in range(0, samples.n - batch_size + 1, batch_size):
         if part > _PHASE_A:
-            update_tiles(0, 1, net, rule, work, batch_size if part == _PHASE_B else 0, spare, True, True, rate)
+            update_tiles(0, 1, net, rule, work, Block(batch_size if part == _PHASE_B else 0, True, True, rate, spare))
         else:
             for base in range(0, batch_size, STRIP):
                 m = min(STRIP, batch_size - base)

@@ -46,6 +46,16 @@ class Rule(NamedTuple):
     max_norm: np.floating  # 0: none
 
 
+class Block(NamedTuple):
+    """The row block that an update is made from."""
+
+    m: int  # its samples
+    first: bool  # whether it is the first one of its mini-batch
+    last: bool  # and the last: then the weights are updated
+    rate: np.floating  # learning rate
+    spare: int  # where in `private` there is room for a tile
+
+
 class Samples(NamedTuple):
     """Inputs by address, so that one compiled program reads every type and layout; and their targets."""
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn._jit import piece, program
-from fastnn.kernels.bundles import ACTS, LD, STRIP, UNITS
+from fastnn.kernels.bundles import ACTS, LD, STRIP, UNITS, Block
 from fastnn.kernels.first import AHEAD, ask_for_samples, first_layer
 from fastnn.kernels.gang import ABORT, BAD, LEAVE, PROGRESS, STOP, barrier, share
 from fastnn.kernels.rows import backward_rows, forward_rows, head_row, output_row
@@ -92,16 +92,7 @@ def learn_step(rank, n_ranks, net, rule, samples, work, start, stop, block, step
         else:
             ask_for_samples(net, samples, work, b0 + n + r0, min(AHEAD, r1 - r0))
         update_tiles(
-            rank,
-            n_ranks,
-            net,
-            rule,
-            work,
-            n,
-            mine + 2 * work.flipped,
-            b0 == start,
-            b0 + n == stop,
-            real(rate),
+            rank, n_ranks, net, rule, work, Block(n, b0 == start, b0 + n == stop, real(rate), mine + 2 * work.flipped)
         )
         if rank == 0:
             for r in range(n):

@@ -34,20 +34,18 @@ def apply_gradient(net, rule, G, g0, at, n, n_weights, rate):
 
 
 @piece
-def update_panel(net, rule, work, l, copy, j, start, stop, step, m, lists, spare, first, last, rate):
-    """Rows start .. stop of the panel of layer l that begins at column j: gradient over m samples, and update.
+def update_panel(net, rule, work, block, l, copy, j, start, stop, step, lists):
+    """Rows start .. stop of the panel of layer l that begins at column j: gradient over the row block, and update.
 
     copy            first row of this rank's acts of level l - 1
     step            rows of a tile
-    lists           where in work.lists every tile has its list of samples; -1: all m of them count
-    first, last     whether this row block is the first and the last of its mini-batch
-    spare           a tile's worth of numbers in `private`
+    lists           where in work.lists every tile has its list of samples; -1: all of them count
     """
-    levels, rows = net.levels, work.rows
+    levels, rows, spare = net.levels, work.rows, block.spare
     I, a_row, d_row = levels[l - 1, UNITS], levels[l - 1, LD], levels[l, LD]
     width = min(panel_of(rows), levels[l, WIDTH] - j)
     p0, d0 = levels[l, PARAMS] + j * (I + 1), levels[l, DELTAS] + j
-    terms, t0, k = work.every, 0, m
+    terms, t0, k = work.every, 0, block.m
     for i in range(start, stop, step):
         height = min(step, stop - i)
         at, n = p0 + i * width, height * width
@@ -60,37 +58,41 @@ def update_panel(net, rule, work, l, copy, j, start, stop, step, m, lists, spare
         if lists >= 0:
             terms, t0, k = work.lists, lists + 1, work.lists[lists]
             lists += work.list_size
-        if first and last:
+        if block.first and block.last:
             gradient_tile(height, width, rows, a0, a_row, rows, d0, d_row, work.private, spare, terms, t0, k, False)
-            apply_gradient(net, rule, work.private, spare, at, n, n_weights, rate)
+            apply_gradient(net, rule, work.private, spare, at, n, n_weights, block.rate)
         else:
-            gradient_tile(height, width, rows, a0, a_row, rows, d0, d_row, work.gradients, at, terms, t0, k, not first)
-            if last:
-                apply_gradient(net, rule, work.gradients, at, at, n, n_weights, rate)
+            gradient_tile(
+                height, width, rows, a0, a_row, rows, d0, d_row, work.gradients, at, terms, t0, k, not block.first
+            )
+            if block.last:
+                apply_gradient(net, rule, work.gradients, at, at, n, n_weights, block.rate)
 
 
 @piece
-def update_columns(net, rule, work, l, copy, c0, c1, start, stop, step, m, lists, spare, first, last, rate):
+def update_columns(net, rule, work, block, l, copy, c0, c1, start, stop, step, lists):
     """As update_panel, for the panels of columns c0 .. c1."""
     for j in range(c0, c1, panel_of(work.rows)):
-        update_panel(net, rule, work, l, copy, j, start, stop, step, m, lists, spare, first, last, rate)
+        update_panel(net, rule, work, block, l, copy, j, start, stop, step, lists)
 
 
 @piece
-def update_first(rank, n_ranks, net, rule, work, m, spare, first, last, rate):
+def update_first(rank, n_ranks, net, rule, work, block):
     """This rank's share of the first layer: its own columns, or a range of inputs."""
     lanes = unit_of(work.rows)
     n = net.levels[0, UNITS]
     c0, c1 = own_columns(rank, n_ranks, net, work)
     by_units = work.copy_rows > 0
     copy = rank * work.copy_rows
-    listed = work.nonzero.shape[0] > 0 and m * (c1 - c0) >= LISTING_PAYS * lanes
-    step = listed_rows(c1 - c0, lanes) if listed else tile_rows(min(c1 - c0, panel_of(work.rows)), lanes)
+    listed = work.nonzero.shape[0] > 0 and block.m * (c1 - c0) >= LISTING_PAYS * lanes
+    step = tile_rows(min(c1 - c0, panel_of(work.rows)), lanes)
+    if listed:
+        step = min(step, listed_rows(c1 - c0, lanes))
     start, stop = share(n, rank, n_ranks, step)
     if by_units:
         start, stop = 0, n
     if not listed:
-        update_columns(net, rule, work, 1, copy, c0, c1, start, stop, step, m, -1, spare, first, last, rate)
+        update_columns(net, rule, work, block, 1, copy, c0, c1, start, stop, step, -1)
         start = stop
     words = view(work.nonzero, rank * work.nonzero_part if by_units else 0, work.nonzero_part * n_ranks)
     lists = rank * LISTS * work.list_size
@@ -99,14 +101,14 @@ def update_first(rank, n_ranks, net, rule, work, m, spare, first, last, rate):
         for i in range(i0, i1, step):
             out = view(work.lists, lists + (i - i0) // step * work.list_size, work.list_size)
             height = min(step, i1 - i)
-            list_samples(words, work.nonzero_part, padded_words(n), i, height, m, 1 if by_units else n_ranks, out)
-        update_columns(net, rule, work, 1, copy, c0, c1, i0, i1, step, m, lists, spare, first, last, rate)
+            list_samples(words, work.nonzero_part, padded_words(n), i, height, block.m, 1 if by_units else n_ranks, out)
+        update_columns(net, rule, work, block, 1, copy, c0, c1, i0, i1, step, lists)
     if by_units or rank == n_ranks - 1:
-        update_columns(net, rule, work, 1, copy, c0, c1, n, n + 1, 1, m, -1, spare, first, last, rate)
+        update_columns(net, rule, work, block, 1, copy, c0, c1, n, n + 1, 1, -1)
 
 
 @piece
-def update_tiles(rank, n_ranks, net, rule, work, m, spare, first, last, rate):
+def update_tiles(rank, n_ranks, net, rule, work, block):
     """This rank's share of every layer: a range of inputs in every panel, so that it reads only its own columns of A.
 
     Ranks       write disjoint parts of params, slots and gradients
@@ -114,12 +116,12 @@ def update_tiles(rank, n_ranks, net, rule, work, m, spare, first, last, rate):
     """
     levels = net.levels
     panel, lanes = panel_of(work.rows), unit_of(work.rows)
-    update_first(rank, n_ranks, net, rule, work, m, spare, first, last, rate)
+    update_first(rank, n_ranks, net, rule, work, block)
     for l in range(2, levels.shape[0]):
         width = levels[l, WIDTH]
         step = tile_rows(min(panel, width), lanes)
         start, stop = share(levels[l - 1, UNITS] + 1, rank, n_ranks, step)
-        update_columns(net, rule, work, l, 0, 0, width, start, stop, step, m, -1, spare, first, last, rate)
+        update_columns(net, rule, work, block, l, 0, 0, width, start, stop, step, -1)
 
 
 @piece

@@ -61,6 +61,12 @@ def train_all() -> dict:
         history = Trainer(net, loss=loss, optimizer=optimizer, n_threads=1, verbose=0, **SETTINGS).fit(X, Y)
         prints[f"{output}+{loss}"] = [net.fingerprint(), history["train_loss"], float(net.outputs(X).sum())]
         nets[f"{output}+{loss}"] = [W.tolist() for W in net.weights]
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((150, 50)) * (rng.random((150, 50)) < 0.12)  # zeros are left out, by tiles of any height
+    for hidden in (20, 90):
+        net = MLP([50, hidden, 3], seed=1)
+        history = Trainer(net, n_threads=1, verbose=0, **SETTINGS).fit(X, rng.integers(0, 3, 150))
+        prints[f"zeros into {hidden}"] = [net.fingerprint(), history["train_loss"], float(net.outputs(X).sum())]
     return {"vector_bytes": target.VECTOR_BYTES, "prints": prints, "weights": nets}
 
 
@@ -103,6 +109,10 @@ def test_bits_on_an_older_avx512_are_those_of_this_cpu(trained_on):
 
 def test_the_portable_code_agrees_with_the_oracle(trained_on):
     found = trained_on("portable")
+    here = train_all()["prints"]
+    for hidden in (20, 90):
+        losses = (np.array(prints[f"zeros into {hidden}"][1], "float32") for prints in (found["prints"], here))
+        assert_close(*losses, "float32", f"zeros into {hidden}", terms=10 * 1024)
     for output, loss in HEADS:
         X, Y = problem(output, 133)
         reference = ReferenceNet(

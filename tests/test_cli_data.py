@@ -106,6 +106,34 @@ def check_refused(capsys, output: str, data: str, argument: str) -> None:
     assert before == {path: path.read_bytes() for path in Path.cwd().iterdir()}
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["train", "--save", "table.csv"],
+        ["train", "--csv-log", "run/../table.csv"],
+        ["train", "--checkpoint", "table.csv"],
+        ["train", "--csv-log", "settings.toml", "--config", "settings.toml"],
+        ["train", "--out", "run"],
+        ["tune", "--out", "run", "--try", "l2=0,1", "--folds", "2"],
+        ["tune", "--out", "tuning", "--try", "l2=0,1", "--folds", "2"],
+    ],
+)
+def test_what_is_written_overwrites_neither_the_data_nor_the_settings(capsys, folder, options):
+    places = {"run": "run/history.csv", "tuning": "tuning/candidates.csv"}
+    for name in ("table.csv", *places.values()):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("a,label\n" + "1,0\n2,1\n" * 20)
+    (folder / "settings.toml").write_text("momentum = 0.5\n")
+    before = {path: path.read_bytes() for path in folder.rglob("*.*")}
+    command, flag, place, *rest = options
+    data = places.get(place, "table.csv")
+    assert main([command, data, flag, place, *rest, "--hidden", "4", "--epochs", "1", "--verbose", "0"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+    assert f"{flag} {data if place in places else place} is " in err and "itself, which would be overwritten" in err
+    assert before == {path: path.read_bytes() for path in folder.rglob("*.*")}
+
+
 def test_predictions_overwrite_neither_the_model_nor_the_data(capsys, folder):
     data = load("digits")
     assert main(["train", "digits", *QUICK, "--save", "m.safetensors"]) == 0

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     with usage():
         shown = integer("--mistakes", (_MISTAKES * args.report) if args.mistakes is None else args.mistakes, 0)
     if args.out is not None:
-        check_folder(args.out, "evaluate")
+        check_folder(args.out, "evaluate", args.data)
     net = fastnn.load(args.model)
     data = files.load_data(args.data, args.label).require_labels()
     part, X, y = files.choose_part(data, args.part)

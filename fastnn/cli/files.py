@@ -56,12 +56,11 @@ def _pair(source: str) -> tuple[str, str] | None:
     return (images, labels) if comma and not Path(source).exists() else None
 
 
-def check_keeps(path: str, flag: str, *, model: str, data: str) -> None:
-    """Raise UsageError if writing `path` would overwrite the model or the data that are read."""
-    inputs = {model: "MODEL"}
-    if data not in datasets.NAMES:
-        inputs |= dict.fromkeys(_pair(data) or _files(data), "DATA")
-    for name, argument in inputs.items():
+def check_keeps(path: str, flag: str, *, data: str, model: str | None = None, config: str | None = None) -> None:
+    """Raise UsageError if writing `path` would overwrite what is read: the data, the model, the settings."""
+    inputs = [] if data in datasets.NAMES else [(name, "DATA") for name in _pair(data) or _files(data)]
+    inputs += [(name, argument) for name, argument in ((model, "MODEL"), (config, "--config")) if name is not None]
+    for name, argument in inputs:
         try:
             is_same = os.path.samefile(path, Path(name).expanduser())
         except OSError:  # one of them does not exist

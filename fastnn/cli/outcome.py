@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,14 +44,17 @@ def judge(net: fastnn.MLP, X: np.ndarray, y: Any) -> Judged | None:
     )
 
 
-def check_folder(folder: str, command: str) -> None:
-    """Raise OSError or RunError with a sentence if a run of `command` cannot be written to `folder`, before the work.
+def check_folder(folder: str, command: str, data: str | None = None, more_files: Iterable[str] = ()) -> None:
+    """Raise OSError, RunError or UsageError with a sentence if a run of `command` cannot be written to `folder`.
 
-    Nothing is made yet: a training that fails should leave no empty folder.
+    That is before the work, and nothing is made yet: a training that fails should leave no empty folder. Neither a
+    run's files nor `more_files` may be what `data`, the argument DATA, names.
     """
     path = Path(folder)
     if path.is_dir():
-        for name in runs.FILES:
+        for name in (*runs.FILES, *more_files):
+            if data is not None:
+                files.check_keeps(str(path / name), "--out", data=data)
             files.check_writable(str(path / name), "--out")
         if (path / runs.RESULT).exists():
             earlier = runs.Run(path).result.get("command")

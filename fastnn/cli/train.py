@@ -20,7 +20,7 @@ import numpy as np
 import fastnn
 from fastnn import _jit, runs
 from fastnn.cli import files
-from fastnn.cli.options import OPTIONS, resolve
+from fastnn.cli.options import BY_NAME, OPTIONS, resolve
 from fastnn.cli.outcome import check_folder, judge, lasting
 from fastnn.cli.output import print_json, print_lines, score_lines
 from fastnn.cli.setup import Part, Parts, make_trainer, split
@@ -90,7 +90,7 @@ def _check_places(args: argparse.Namespace, settings: dict[str, Any]) -> None:
     """Choose where the model goes, and raise if something cannot be written: before the training, not after it."""
     names = ["save", "checkpoint", "csv_log"]
     if args.out is not None:
-        check_folder(args.out, "train")
+        check_folder(args.out, "train", args.data)
         if settings["save"] is None:
             settings["save"] = str(Path(args.out) / runs.MODEL)
             names.remove("save")  # it is checked, and the folder may not be there yet
@@ -98,7 +98,9 @@ def _check_places(args: argparse.Namespace, settings: dict[str, Any]) -> None:
         settings["save"] = files.default_model_path(args.data)
     for name in names:
         if settings[name] is not None:
-            files.check_writable(settings[name], "--" + name.replace("_", "-"))
+            flag = BY_NAME[name].flag
+            files.check_keeps(settings[name], flag, data=args.data, config=args.config)
+            files.check_writable(settings[name], flag)
 
 
 @contextlib.contextmanager

@@ -29,6 +29,7 @@ from fastnn.engine import specs
 from fastnn.tuning.fits import CLASS_SCORES, MakeTrainer
 from fastnn.tuning.folds import SPLITS
 from fastnn.tuning.progress import name_values
+from fastnn.tuning.results import CANDIDATES, EPOCHS
 from fastnn.tuning.space import RANGES
 
 DESCRIPTION = """\
@@ -109,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
     if drawn and args.trials is None:
         raise UsageError(f"--try {drawn[0]} is a range; give --trials N, the number of candidates to draw")
     folder = args.out or files.default_model_path(args.data).removesuffix(".safetensors") + "-tuning"
-    check_folder(folder, "tune")
+    check_folder(folder, "tune", args.data, (CANDIDATES, EPOCHS))
     data = files.load_data(args.data, settings["label"])
     y = data.require_labels().y
     check_labels(data, settings["output"])

@@ -18,6 +18,7 @@ from fastnn.runs import csv_text
 from fastnn.tuning.space import Values, show
 
 SMALLER_IS_BETTER = ("loss",)
+CANDIDATES, EPOCHS = "candidates.csv", "epochs.csv"
 
 
 @dataclass(frozen=True)
@@ -155,8 +156,8 @@ def write_tables(folder: Path, trials: Sequence[Trial], score: str) -> None:
         epochs += [
             {"candidate": trial.number, "fold": fit["fold"], **epoch} for fit in trial.fits for epoch in fit["epochs"]
         ]
-    replace_file(folder / "candidates.csv", csv_text(candidates).encode())
-    replace_file(folder / "epochs.csv", csv_text(epochs).encode())
+    replace_file(folder / CANDIDATES, csv_text(candidates).encode())
+    replace_file(folder / EPOCHS, csv_text(epochs).encode())
 
 
 def show_exactly(value: Any) -> str:

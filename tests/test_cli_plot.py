@@ -244,6 +244,23 @@ def test_plot_draws_the_costs_that_a_run_has_and_only_the_rows_that_were_scored(
     assert "names rows that the 1347 samples" in ok(capsys, "plot", "run")["left_out"]["predictions"]
 
 
+def test_pictures_that_a_recipe_drew_are_kept(capsys, folder):
+    history = fastnn.History()
+    history.append({"epoch": 1, "train_loss": 1.0})
+    runs.save_run("run", history=history, result={"command": "reproduce", "data": "digits"})
+    (folder / "run/pictures").mkdir()
+    own = folder / "run/pictures/costs.png"
+    own.write_bytes(b"with the published costs")
+    drawn = ok(capsys, "plot", "run")
+    assert own.read_bytes() == b"with the published costs"
+    assert "run/pictures/learning_curves.png" in drawn["pictures"]
+    assert (
+        drawn["left_out"]["costs"] == "run/pictures/costs.png is there and may show more; give --out for one elsewhere"
+    )
+    assert run(capsys, "plot", "run")[0] == 0  # now there is nothing left to draw
+    assert "other/costs.png" in ok(capsys, "plot", "run", "--out", "other")["pictures"]
+
+
 @pytest.mark.parametrize(
     ("result", "words"),
     [

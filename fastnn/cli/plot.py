@@ -24,6 +24,7 @@ draw pictures of a run: curves, confusion matrix, mistakes, weights
 RUN is the folder that fastnn train, evaluate, tune or reproduce wrote with --out. Drawn are the class histogram,
 learning curves, costs, confusion matrix, mistakes (the most confident first), predictions and weights of the first
 layer, as PNG files. For some of them the data are loaded again; what cannot be drawn is left out, and why is said.
+Pictures that are in the run of a recipe already are kept, since they may show more; --out draws them elsewhere.
 
 example:
   fastnn train digits --out runs/digits
@@ -47,7 +48,11 @@ def run(args: argparse.Namespace) -> int:
     material = _Material(found, args.data)
     drawn: list[Path] = []
     left_out: dict[str, str] = {}
+    kept = _own_pictures(found, folder)
     for name, draw in _PICTURES.items():
+        if name in kept:
+            left_out[name] = f"{folder / name}.png is there and may show more; give --out for one elsewhere"
+            continue
         try:
             axes = draw(material)
         except ValueError as error:  # of the run's files, the data, or a picture that makes no sense for them
@@ -61,7 +66,14 @@ def run(args: argparse.Namespace) -> int:
             print(path)
         for name, reason in left_out.items():
             print(f"fastnn: no {name}: {reason}", file=sys.stderr)
-    return 0 if drawn else 1
+    return 0 if drawn or kept else 1
+
+
+def _own_pictures(run: runs.Run, folder: Path) -> list[str]:
+    """Names of pictures in `folder` that the recipe of a run may have drawn, with what only it knows."""
+    if run.result.get("command") != "reproduce" or folder.resolve() != (run.folder / runs.PICTURES).resolve():
+        return []
+    return [name for name in runs.PICTURE_NAMES if (folder / f"{name}.png").is_file()]
 
 
 class _Material:

@@ -17,7 +17,7 @@ import numpy as np
 
 import fastnn
 from fastnn import tuning
-from fastnn._checks import integer, number
+from fastnn._checks import choice, integer, number
 from fastnn.cli import files
 from fastnn.cli.options import BY_NAME, OPTIONS, Option, UsageError, resolve, usage
 from fastnn.cli.outcome import check_folder, lasting
@@ -26,7 +26,7 @@ from fastnn.cli.setup import Part, Parts, check_labels, make_trainer
 from fastnn.cli.train import prepare_kernels, sigterm_interrupts
 from fastnn.datasets import Dataset
 from fastnn.engine import specs
-from fastnn.tuning.fits import CLASS_SCORES, MakeTrainer
+from fastnn.tuning.fits import CLASS_SCORES, NUMBER_SCORES, MakeTrainer
 from fastnn.tuning.folds import SPLITS
 from fastnn.tuning.progress import name_values
 from fastnn.tuning.results import CANDIDATES, EPOCHS
@@ -174,6 +174,10 @@ def _check(args: argparse.Namespace, settings: Mapping[str, Any]) -> None:
             if value is not None:
                 number(flag, value, 0.0, 1.0, above=True, below=True)
         integer("seed", settings["seed"], 0, 2**63 - 1)
+        if settings["threads"] is not None:
+            integer("threads", settings["threads"], 1, 1024)
+        if args.score is not None:
+            choice("--score", args.score, NUMBER_SCORES if settings["output"] == "identity" else CLASS_SCORES)
 
 
 def _dtype(settings: Mapping[str, Any]) -> str:
@@ -186,7 +190,7 @@ def _maker(data: Dataset, settings: Mapping[str, Any]) -> MakeTrainer:
 
     def make(values: dict[str, Any], X: np.ndarray, y: np.ndarray) -> fastnn.Trainer:
         chosen = {**settings, **values, **quiet}
-        if isinstance(chosen["hidden"], int):  # drawn from a range
+        if isinstance(chosen["hidden"], int | float):  # drawn from a range
             chosen["hidden"] = [chosen["hidden"]]
         part = Part("training", X, y)
         return make_trainer(data, Parts(part, None, part), chosen)

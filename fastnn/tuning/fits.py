@@ -92,14 +92,16 @@ class Samples:
             try:
                 trainer.fit(X, y)
                 scores = trainer.evaluate(*validation)
+                if not math.isfinite(scores["loss"]):  # the very last step may be the one that did it
+                    diverged = f"the validation loss became {scores['loss']}"
             except DivergenceError as error:
-                diverged, scores = str(error), dict.fromkeys(names, math.nan)
+                diverged = str(error)
         if running.stopping and trainer.history.stop_reason == "stopped":
             return None
         return {
             "candidate": fit.candidate,
             "fold": fit.fold,
-            "scores": {name: scores[name] for name in names},
+            "scores": {name: math.nan if diverged else scores[name] for name in names},
             "diverged": diverged,
             "seconds": time.perf_counter() - start,
             "epochs": recorder.rows,

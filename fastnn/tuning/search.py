@@ -106,6 +106,12 @@ class Search:
         """Make the trainer once; compile for its precision here and not in several threads at once."""
         data = self._samples.data
         trainer = self._samples.make_trainer(merged, data.X[data.rows[:2]])
+        output, fixed = trainer.net.output, str(self._fixed.get("output", "softmax"))
+        if (output == "identity") != (fixed == "identity"):
+            raise ValueError(
+                f"output {output!r} cannot be compared with {fixed!r}: one predicts numbers and the other classes, "
+                "which have different scores; tune them apart, each with a fixed output"
+            )
         data.check(trainer.net)
         for watcher in (*trainer.callbacks, schedules.make(trainer.schedule)):
             monitor = str(getattr(watcher, "monitor", ""))
@@ -129,10 +135,10 @@ class Search:
         def done(fit: Fit, record: dict[str, Any]) -> None:
             self._journal.add(fit.key, record)
             values = candidates[fit.candidate - first]
-            self._progress.on_fit(fit.candidate, fit.fold, values, record)
             own = [other for other in fits if other.candidate == fit.candidate]
             if len(records := self._records(own)) == len(own):
                 self._progress.on_trial(Trial(fit.candidate, values, records))
+            self._progress.on_fit(fit.candidate, fit.fold, values, record)
 
         run_fits(self._samples, [fit for fit in fits if self._journal.find(fit.key) is None], self._n_jobs, done)
 

@@ -223,6 +223,14 @@ def test_a_fit_that_diverges_never_wins(tmp_path):
         tune(X, Y, {"learning_rate": [1e35, 1e36]}, **QUICK)
 
 
+def test_a_fit_that_diverges_in_its_last_step_never_wins():
+    result = tune(X, Y, {"learning_rate": [1e35, 0.1]}, base={"hidden": 8, "batch_size": 600, "max_epochs": 1},
+                  folds=3, verbose=0)  # fmt: skip
+    assert result.best == {"learning_rate": 0.1}
+    assert "the validation loss became nan" in result.trials[0].fits[0]["diverged"]
+    assert math.isnan(result.trials[0].mean("accuracy"))
+
+
 def test_the_first_of_equal_candidates_wins():
     result = tune(X, Y, {"verbatim": [2, 1, 3]}, **QUICK, make_trainer=lambda values, X, y: make_trainer(
         {name: value for name, value in values.items() if name != "verbatim"}, X, y
@@ -350,6 +358,7 @@ def test_at_most_so_many_fits_run_at_once(monkeypatch):
         ({"space": {"schedule": [lambda epoch: 0.1]}}, TypeError, "schedule is <function .* cannot be written down"),
         ({"space": {"schedule": ["plateau"]}}, ValueError, "Plateau watches 'val_loss', but the final training has no"),
         ({"base": {"n_threads": 2}}, ValueError, "'n_threads' is no hyperparameter"),
+        ({"space": {"output": ["identity"]}}, ValueError, "output 'identity' cannot be compared with 'softmax'"),
         ({"score": "f1"}, ValueError, "score must be one of f1_macro, accuracy, loss, got 'f1'"),
         ({"score": "r2"}, ValueError, "score must be one of f1_macro, accuracy, loss, got 'r2'"),
         ({"folds": 1}, ValueError, "folds must be at least 2, got 1"),
@@ -388,7 +397,7 @@ def test_progress_off_a_terminal(capsys):
     lines = err.splitlines()
     assert out == ""
     assert lines[0].startswith("fit 1/6  candidate 1 (l2=0)  fold 1  f1_macro 0.")
-    assert " left" in lines[0] and "best 0." in lines[3]
+    assert " left" in lines[0] and "best 0." in lines[2] and "best" not in lines[1]
     assert lines[6].startswith("training with l2=")
     tune(X, Y, {"l2": [0, 1e-3]}, **QUICK)
     assert capsys.readouterr() == ("", "")

@@ -254,10 +254,9 @@ def test_pictures_that_a_recipe_drew_are_kept(capsys, folder):
     drawn = ok(capsys, "plot", "run")
     assert own.read_bytes() == b"with the published costs"
     assert "run/pictures/learning_curves.png" in drawn["pictures"]
-    assert (
-        drawn["left_out"]["costs"] == "run/pictures/costs.png is there and may show more; give --out for one elsewhere"
-    )
-    assert run(capsys, "plot", "run")[0] == 0  # now there is nothing left to draw
+    assert drawn["kept"] == ["costs"] and "costs" not in drawn["left_out"]
+    code, _, err = run(capsys, "plot", "run")
+    assert code == 0 and "fastnn: kept class_histogram, learning_curves, costs; --out DIR draws them elsewhere\n" in err
     assert "other/costs.png" in ok(capsys, "plot", "run", "--out", "other")["pictures"]
 
 

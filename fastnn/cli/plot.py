@@ -51,7 +51,6 @@ def run(args: argparse.Namespace) -> int:
     kept = _own_pictures(found, folder)
     for name, draw in _PICTURES.items():
         if name in kept:
-            left_out[name] = f"{folder / name}.png is there and may show more; give --out for one elsewhere"
             continue
         try:
             axes = draw(material)
@@ -60,12 +59,14 @@ def run(args: argparse.Namespace) -> int:
         else:
             drawn.append(plots.save(axes, folder / f"{name}.png"))
     if args.json:
-        print_json({"run": found.folder, "pictures": drawn, "left_out": left_out})
+        print_json({"run": found.folder, "pictures": drawn, "kept": kept, "left_out": left_out})
     else:
         for path in drawn:
             print(path)
         for name, reason in left_out.items():
             print(f"fastnn: no {name}: {reason}", file=sys.stderr)
+        if kept:
+            print(f"fastnn: kept {', '.join(kept)}; --out DIR draws them elsewhere", file=sys.stderr)
     return 0 if drawn or kept else 1
 
 

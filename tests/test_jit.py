@@ -84,6 +84,11 @@ def filled(tmp_path_factory):
     return folder, session("train", FASTNN_CACHE_DIR=folder)
 
 
+def programs_of(folder):
+    """Without what the machine was found to cost, which the first few processes measure."""
+    return {path: content for path, content in files_of(folder).items() if path.suffix != ".json"}
+
+
 def files_of(folder):
     return {file.relative_to(folder): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
@@ -93,16 +98,14 @@ def test_a_second_process_compiles_nothing(filled):
     assert first["misses"] == first["compiled"] == 2
     assert first["hits"] == 0
     assert first["warnings"] == []
-    before = files_of(folder)
-    programs = [path for path in before if path.suffix in (".nbi", ".nbc")]
-    assert len(programs) == 4  # an index and machine code for each program
-    assert len(before) <= 5  # and, with several cores, what they cost
+    before = programs_of(folder)
+    assert len(before) == 4  # an index and machine code for each program
 
     second = session("train", FASTNN_CACHE_DIR=folder)
     assert (second["hits"], second["misses"]) == (2, 0)
     assert second["outputs"] == first["outputs"]
     assert second["warnings"] == []
-    assert files_of(folder) == before
+    assert programs_of(folder) == before
 
 
 def test_the_folder_is_private_and_named_after_the_kernels(filled):

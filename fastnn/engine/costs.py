@@ -1,7 +1,7 @@
 """FLOOR 3: how many ranks a training should have: a model of what a step costs, with constants of this machine.
 
-The constants are measured once, in some 60 ms, and kept beside the compiled kernels. The trained bits do not depend on
-the number of ranks, so neither do they depend on a measurement.
+The constants are measured in some 50 ms, by the first few processes, since the machine may be busy just then; the least
+are kept beside the compiled kernels. The trained bits depend neither on the number of ranks nor on a measurement.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ _OPERATION, _UPDATE, _SAMPLE, _INPUT = 2.9e-12, 2.2e-10, 1.6e-7, 1.9e-10
 _BARRIER = 1.6e-6
 # What `measure` finds where the constants above were fitted: its samples are dense, its network is very small
 _PACE_THERE, _EXCHANGE_THERE = 1.2, 8.7e-10
+# Processes that measure
+_TRIES = 5
 # More ranks must be expected to need no more than this part of the time of one: the model is right to some 20%
 _WORTH = 0.8
 
@@ -41,6 +43,7 @@ class Costs(NamedTuple):
 
     pace: float = 1.0  # seconds of arithmetic here, to those of the machine above
     exchange: float = 4.7e-10  # seconds to fetch a number that another core has written
+    tries: int = 0  # how many measurements these are the least of
 
 
 def step_seconds(network: MLP, batch_size: int, n_ranks: int, costs: Costs) -> float:
@@ -76,12 +79,15 @@ def useful_ranks(network: MLP, batch_size: int, n_threads: int | None = None) ->
 
 @functools.cache
 def current() -> Costs:
-    """The constants of this machine: from their file, else measured and written there."""
+    """The constants of this machine: the least that was measured so far, from their file or just now."""
     folder = _jit.cache_folder()
     path = folder / f"costs-{launch.available_cores()}.json" if folder else None
-    if (known := _read(path)) is not None:
+    known = _read(path)
+    if known is not None and known.tries >= _TRIES:
         return known
     costs = measure()
+    if known is not None:
+        costs = Costs(min(known.pace, costs.pace), min(known.exchange, costs.exchange), known.tries + 1)
     if path is not None:
         with contextlib.suppress(OSError):  # then the next process measures again
             replace_file(path, json.dumps(costs._asdict()).encode())
@@ -94,23 +100,24 @@ def _read(path: Path | None) -> Costs | None:
         costs = Costs(**json.loads(path.read_bytes())) if path else None
     except (OSError, ValueError, TypeError):
         return None
-    numbers = costs is not None and all(isinstance(c, float) and 0 < c < 1e3 for c in costs)
-    return costs if numbers else None
+    if costs is None or not isinstance(costs.tries, int):
+        return None
+    return costs if all(isinstance(c, float) and 0 < c < 1e3 for c in costs[:2]) else None
 
 
 def measure() -> Costs:
     """Train a small network with one rank and with two."""
     if launch.available_cores() == 1:
-        return Costs()
+        return Costs(tries=1)
     network, batch_size = MLP([256, 48, 10]), 32
     runs = [_timed_steps(network, batch_size, n_ranks) for n_ranks in (1, 2)]
     alone, both = (min(times) for times in zip(*([run() for run in runs] for _ in range(3)), strict=True))
     pace = alone / step_seconds(network, batch_size, 1, Costs())
     arithmetic = step_seconds(network, batch_size, 2, Costs(pace, 0.0))
     exchange = (both - arithmetic) / step_seconds(network, batch_size, 2, Costs(0.0, 1.0))
-    # a machine that is busy just now must not be judged by it for ever
-    pace, exchange = np.clip([pace / _PACE_THERE, exchange / _EXCHANGE_THERE], 0.25, 4)
-    return Costs(float(pace), float(exchange) * Costs().exchange)
+    # on a machine that is busy just now these are too large, up to any size
+    pace, exchange = np.clip([pace / _PACE_THERE, exchange / _EXCHANGE_THERE], 0.25, 2)
+    return Costs(float(pace), float(exchange) * Costs().exchange, 1)
 
 
 def _timed_steps(network: MLP, batch_size: int, n_ranks: int) -> Callable[[], float]:

@@ -81,8 +81,6 @@ def expected_seconds(operations: float, n_ranks: int) -> float:
     return operations / (_OPERATIONS_A_SECOND * n_ranks)
 
 
-_WORDS_OF_A_RUN = [gang.STOP, gang.ABORT, gang.LEAVE, gang.BAD, gang.PROGRESS, gang.ARRIVED]
-
 _busy: weakref.WeakSet[Gang] = weakref.WeakSet()
 
 
@@ -116,6 +114,7 @@ class Gang:
     def __init__(self, n_ranks: int) -> None:
         self.n_ranks = n_ranks
         self.control = np.zeros(gang.CONTROL_WORDS, np.int64)
+        self._words_of_a_run = self.control[: gang.SPIN]  # all that is before it begins with zeros
         self.control[gang.SPIN] = n_ranks == 1 or n_ranks <= available_cores()  # one rank waits for nobody
         self._jobs: list[queue.SimpleQueue] = []
         self._threads: list[threading.Thread] = []
@@ -167,7 +166,7 @@ class Gang:
         KeyboardInterrupt
             After all ranks have left at the end of a step; the weights are consistent.
         """
-        self.control[_WORDS_OF_A_RUN] = 0
+        self._words_of_a_run.fill(0)
         self.prepare(program, arguments)
         if self.n_ranks == 1 and expected_seconds < SHORT_SECONDS:
             program(0, 1, *arguments, self.control)

@@ -56,14 +56,18 @@ def test_what_is_asked_for_is_taken_at_its_word(fresh, monkeypatch):
     assert costs.useful_ranks(wide, 256) == 1
 
 
-def test_a_machine_is_measured_once(fresh, monkeypatch):
-    found = iter([Costs(0.5, 1e-9)])
-    monkeypatch.setattr(costs, "measure", lambda: next(found))
-    for _ in range(3):
-        assert costs.current() == Costs(0.5, 1e-9)
+def test_the_least_of_the_first_measurements_counts(fresh, monkeypatch):
+    """The machine may have been busy in any of them; then none is made any more."""
+    found = iter([(2.0, 9e-10), (0.5, 8e-10), (1.0, 3e-10), (1.0, 7e-10), (1.5, 6e-10)])
+    monkeypatch.setattr(costs, "measure", lambda: Costs(*next(found), 1))
+    seen = []
+    for _ in range(7):
+        seen.append(tuple(costs.current()))
         costs.current.cache_clear()
+    assert seen[:3] == [(2.0, 9e-10, 1), (0.5, 8e-10, 2), (0.5, 3e-10, 3)]
+    assert seen[4:] == [(0.5, 3e-10, 5)] * 3
     (path,) = fresh.iterdir()
-    assert json.loads(path.read_bytes()) == {"pace": 0.5, "exchange": 1e-9}
+    assert json.loads(path.read_bytes()) == {"pace": 0.5, "exchange": 3e-10, "tries": 5}
 
 
 @pytest.mark.parametrize(
@@ -77,6 +81,7 @@ def test_a_machine_is_measured_once(fresh, monkeypatch):
         b'{"pace": 0.0, "exchange": 1e-9}',
         b'{"pace": 1.0, "exchange": NaN}',
         b'{"pace": 1.0, "exchange": 1e-9, "x": 1}',
+        b'{"pace": 1.0, "exchange": 1e-9, "tries": "5"}',
     ],
 )
 def test_a_damaged_file_is_measured_again(fresh, monkeypatch, rubbish):
@@ -95,8 +100,9 @@ def test_without_a_folder(monkeypatch):
 
 def test_a_measurement_is_within_its_limits(monkeypatch):
     monkeypatch.setattr(launch, "available_cores", lambda: 2)
-    pace, exchange = costs.measure()
-    assert 0.25 <= pace <= 4
-    assert 0.25 <= exchange / Costs().exchange <= 4
+    pace, exchange, tries = costs.measure()
+    assert 0.25 <= pace <= 2
+    assert 0.25 <= exchange / Costs().exchange <= 2
+    assert tries == 1
     monkeypatch.setattr(launch, "available_cores", lambda: 1)
-    assert costs.measure() == Costs()
+    assert costs.measure() == Costs(tries=1)

@@ -174,7 +174,7 @@ class MLP:
         self, X: Any, encoded: Encoded | None = None, loss: str | None = None, n_threads: int | None = None
     ) -> Any:
         """Raw outputs (n_samples, n_outputs); with encoded targets and a loss also the losses (n_samples,)."""
-        X = as_matrix(X, self.sizes[0])
+        X = as_matrix(X, self.sizes[0], finite=False)
         outputs, losses = self._predictor.run(
             X, encoded, HEADS[self.output, loss] if loss is not None else 0, n_threads
         )

@@ -12,9 +12,10 @@ import numpy as np
 
 from fastnn.engine import launch
 from fastnn.engine.labels import Encoded
-from fastnn.engine.samples import bundle, has_idle_inputs
+from fastnn.engine.samples import bundle, check_finite, has_idle_inputs
 from fastnn.engine.workspace import Plan
 from fastnn.kernels.bundles import STRIP, Rule
+from fastnn.kernels.gang import BAD
 
 if TYPE_CHECKING:
     from fastnn.engine.network import MLP
@@ -37,7 +38,10 @@ class Predictor:
     def run(
         self, X: np.ndarray, encoded: Encoded | None, head: int, n_threads: int | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Outputs (n_samples, n_outputs) for checked X, and with targets the losses (n_samples,), else none."""
+        """Outputs (n_samples, n_outputs) for X as a matrix, and with targets the losses (n_samples,), else none.
+
+        Raises ValueError if an input is not finite, as it is or in the network's precision.
+        """
         net = self._network
         no_labels, nothing = self._nothing
         labels, targets = (no_labels, nothing) if encoded is None else encoded[:2]
@@ -50,14 +54,17 @@ class Predictor:
         if n_ranks == 1 and seconds < launch.SHORT_SECONDS and self._lock.acquire(blocking=False):
             try:
                 plan = self._plan = self._plan or Plan(net, n_ranks=1)
-                self._launch(self._gang, plan, samples, head, outputs, losses, seconds)
+                finite = self._launch(self._gang, plan, samples, head, outputs, losses, seconds)
             finally:
                 self._lock.release()
         else:
             skips = len(X) >= _MANY and has_idle_inputs(X, net.input_offset)
             with launch.Gang(n_ranks) as gang:
                 plan = Plan(net, n_ranks=n_ranks, skip_zeros=skips)
-                self._launch(gang, plan, samples, head, outputs, losses, seconds)
+                finite = self._launch(gang, plan, samples, head, outputs, losses, seconds)
+        if not finite:
+            check_finite(X, "X")
+            raise ValueError(f"X must be within the range of {net.dtype} once it is scaled; its values are too large")
         return outputs.reshape(len(X), -1), losses
 
     def _launch(
@@ -69,8 +76,10 @@ class Predictor:
         outputs: np.ndarray,
         losses: np.ndarray,
         seconds: float,
-    ) -> None:
+    ) -> bool:
+        """Run the program; returns whether all inputs were finite."""
         if head not in self._rules:
             self._rules[head] = plan.rule(head)
         arguments = (plan.net, self._rules[head], samples, plan.work, outputs, losses)
         gang.run(launch.PREDICT, arguments, expected_seconds=seconds)
+        return not gang.control[BAD]

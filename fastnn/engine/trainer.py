@@ -197,6 +197,7 @@ class Trainer:
         KeyboardInterrupt
             On Ctrl-C, at the end of a step: the weights so far and the history of finished epochs are kept.
         """
+        self.stop_training = self._stops_at_once = False  # here, so that a stop while samples are checked counts
         self._check()
         net = self.net
         X = as_matrix(X, net.sizes[0])
@@ -244,7 +245,7 @@ class Trainer:
             For bad X or y, a label that was not in the training among them.
         """
         self._check()
-        X = as_matrix(X, self.net.sizes[0])
+        X = as_matrix(X, self.net.sizes[0], finite=False)
         encoded = self._encode(y, len(X), "y")
         outputs, losses = self.net.outputs(X, encoded, self.loss, self.n_threads)
         result = {"loss": float(losses.mean())}

@@ -91,7 +91,6 @@ class Training:
     def run(self) -> None:
         trainer, callbacks = self.trainer, self.trainer.callbacks
         trainer.history = history = History()
-        trainer.stop_training = trainer._stops_at_once = False
         self.schedule.begin()
         progress = Progress(trainer.verbose, trainer.max_epochs, len(self.X))
         try:

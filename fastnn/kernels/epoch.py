@@ -15,7 +15,7 @@ import numpy as np
 
 from fastnn._jit import piece, program
 from fastnn.kernels.bundles import ACTS, LD, STRIP, UNITS, Block
-from fastnn.kernels.first import AHEAD, ask_for_samples, first_layer
+from fastnn.kernels.first import AHEAD, all_finite, ask_for_samples, first_layer
 from fastnn.kernels.gang import ABORT, BAD, LEAVE, PROGRESS, STOP, barrier, share
 from fastnn.kernels.rows import backward_rows, forward_rows, head_row, output_row
 from fastnn.kernels.tiles import limit_norms, update_tiles
@@ -162,6 +162,8 @@ def train(
 def predict(rank, n_ranks, net, rule, samples, work, outputs, losses, control):
     """Outputs of all samples, and, if they have targets, their losses; strips are dealt out in turn.
 
+    BAD is set if an input is NaN or infinite: what comes out may then be finite all the same.
+
     outputs     real, flat (n * units of the last level)        written
     losses      float64 (n,), or empty                          written
     """
@@ -176,6 +178,8 @@ def predict(rank, n_ranks, net, rule, samples, work, outputs, losses, control):
             break
         m = min(STRIP, samples.n - first)
         first_layer(rank, n_ranks, net, samples, work, first, base, m, 0, key(0, 0))
+        if samples.kind > 0 and not all_finite(net, work, base, m):
+            atomic_store(control, BAD, 1)
         forward_rows(net, work, base, m, key(0, 0))
         for r in range(m):
             if losses.shape[0] > 0:

@@ -170,3 +170,18 @@ def test_47_megabytes_are_not_copied(source, order):
     # Labels, order and losses of 60,000 samples take 1.4 MB, outputs and their comparison about as much; the check
     # for NaN looks at 16 MB of a float array at a time, and holds no copy of them.
     assert peak < X.nbytes / 6, f"{peak / 1e6:.1f} MB"
+
+
+def test_a_prediction_refuses_what_its_precision_cannot_hold():
+    net = MLP([3, 4, 2], activation="logistic", seed=0)  # logistic makes finite numbers of infinite ones
+    rows = np.ones((200, 3))
+    assert np.isfinite(net.predict_proba(rows)).all()
+    rows[150, 1] = 1e39
+    with pytest.raises(ValueError, match="X must be within the range of float32 once it is scaled"):
+        net.predict_proba(rows)
+    net.input_scale = 1e-30
+    assert np.isfinite(net.predict_proba(np.full((2, 3), 1e30))).all()
+    for bad in (np.nan, np.inf, -np.inf):
+        rows[150, 1] = bad
+        with pytest.raises(ValueError, match=f"X must be finite, got {bad} at row 150, column 1"):
+            net.predict_proba(rows)

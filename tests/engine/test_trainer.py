@@ -322,6 +322,21 @@ def test_another_thread_stops_the_training_within_an_epoch(n_threads):
     assert len(trainer.fit(many[:50], labels[:50])) == 2, "stop must not count for a later fit"
 
 
+def test_a_stop_while_the_samples_are_checked_counts(monkeypatch):
+    trainer = make_trainer(max_epochs=50)
+    encode = Trainer._encode
+
+    def stop(self, *arguments):
+        self.stop()
+        return encode(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_encode", stop)
+        assert trainer.fit(X, y).stop_reason == "stopped"
+    assert len(trainer.history) == 0
+    assert len(trainer.fit(X, y)) == 50
+
+
 def test_a_callback_that_fails_ends_the_training_in_order():
     def fail(epoch, logs):
         raise OSError("the disk is full")

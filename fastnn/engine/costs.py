@@ -71,21 +71,24 @@ def useful_ranks(network: MLP, batch_size: int, n_threads: int | None = None) ->
     most = launch.most_ranks(n_threads)
     if n_threads is not None or most == 1:
         return most
-    costs = current()
+    costs = current(network.dtype.name)
     seconds = {n_ranks: step_seconds(network, batch_size, n_ranks, costs) for n_ranks in range(1, most + 1)}
     best = min(seconds, key=lambda n_ranks: seconds[n_ranks])
     return best if seconds[best] < _WORTH * seconds[1] else 1
 
 
 @functools.cache
-def current() -> Costs:
-    """The constants of this machine: the least that was measured so far, from their file or just now."""
+def current(dtype: str) -> Costs:
+    """The constants of this machine: the least that was measured so far, from their file or just now.
+
+    Those of `dtype`, so that a measurement compiles nothing but what the training needs anyway.
+    """
     folder = _jit.cache_folder()
-    path = folder / f"costs-{launch.available_cores()}.json" if folder else None
+    path = folder / f"costs-{launch.available_cores()}-{dtype}.json" if folder else None
     known = _read(path)
     if known is not None and known.tries >= _TRIES:
         return known
-    costs = measure()
+    costs = measure(dtype)
     if known is not None:
         costs = Costs(min(known.pace, costs.pace), min(known.exchange, costs.exchange), known.tries + 1)
     if path is not None:
@@ -105,11 +108,11 @@ def _read(path: Path | None) -> Costs | None:
     return costs if all(isinstance(c, float) and 0 < c < 1e3 for c in costs[:2]) else None
 
 
-def measure() -> Costs:
+def measure(dtype: str) -> Costs:
     """Train a small network with one rank and with two."""
     if launch.available_cores() == 1:
         return Costs(tries=1)
-    network, batch_size = MLP([256, 48, 10]), 32
+    network, batch_size = MLP([256, 48, 10], dtype=dtype), 32
     runs = [_timed_steps(network, batch_size, n_ranks) for n_ranks in (1, 2)]
     alone, both = (min(times) for times in zip(*([run() for run in runs] for _ in range(3)), strict=True))
     pace = alone / step_seconds(network, batch_size, 1, Costs())

@@ -30,7 +30,7 @@ def learn_rows(rank, net, rule, samples, work, first, base, m, row_key, factor, 
 
     factor      1 / (total weight of the mini-batch)
 
-    Ranks       write their own rows of `rows` and `losses`, and their own parts of private, nonzero and lists
+    Ranks       write their own rows of `rows` and `losses`, and their own parts of private
     """
     mine = rank * work.private_size
     forward_rows(net, work, base, m, row_key)

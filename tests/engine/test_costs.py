@@ -37,14 +37,14 @@ def fresh(monkeypatch, tmp_path):
 )
 def test_a_second_rank_where_it_was_measured_to_pay(sizes, batch_size, pays, monkeypatch):
     monkeypatch.setenv("FASTNN_NUM_THREADS", "2")
-    monkeypatch.setattr(costs, "current", Costs)
+    monkeypatch.setattr(costs, "current", lambda dtype: Costs())
     net = MLP(sizes)
     assert costs.useful_ranks(net, batch_size) == 1 + pays
 
 
 def test_what_is_asked_for_is_taken_at_its_word(fresh, monkeypatch):
     tiny, wide = MLP([4, 3]), MLP([784, 2048, 2048, 10])
-    monkeypatch.setattr(costs, "measure", lambda: Costs())
+    monkeypatch.setattr(costs, "measure", lambda dtype: Costs())
     assert costs.useful_ranks(tiny, 1, 3) == 3
     assert costs.useful_ranks(tiny, 1) == 1
     assert costs.useful_ranks(wide, 256) == 4
@@ -52,17 +52,17 @@ def test_what_is_asked_for_is_taken_at_its_word(fresh, monkeypatch):
     assert costs.useful_ranks(wide, 256) == 2
     assert costs.useful_ranks(tiny, 1) == 1
     monkeypatch.setenv("FASTNN_NUM_THREADS", "1")
-    monkeypatch.setattr(costs, "measure", lambda: pytest.fail("one rank needs no model"))
+    monkeypatch.setattr(costs, "measure", lambda dtype: pytest.fail("one rank needs no model"))
     assert costs.useful_ranks(wide, 256) == 1
 
 
 def test_the_least_of_the_first_measurements_counts(fresh, monkeypatch):
     """The machine may have been busy in any of them; then none is made any more."""
     found = iter([(2.0, 9e-10), (0.5, 8e-10), (1.0, 3e-10), (1.0, 7e-10), (1.5, 6e-10)])
-    monkeypatch.setattr(costs, "measure", lambda: Costs(*next(found), 1))
+    monkeypatch.setattr(costs, "measure", lambda dtype: Costs(*next(found), 1))
     seen = []
     for _ in range(7):
-        seen.append(tuple(costs.current()))
+        seen.append(tuple(costs.current("float32")))
         costs.current.cache_clear()
     assert seen[:3] == [(2.0, 9e-10, 1), (0.5, 8e-10, 2), (0.5, 3e-10, 3)]
     assert seen[4:] == [(0.5, 3e-10, 5)] * 3
@@ -85,24 +85,34 @@ def test_the_least_of_the_first_measurements_counts(fresh, monkeypatch):
     ],
 )
 def test_a_damaged_file_is_measured_again(fresh, monkeypatch, rubbish):
-    monkeypatch.setattr(costs, "measure", lambda: Costs(0.5, 1e-9))
-    (fresh / "costs-4.json").write_bytes(rubbish)
-    assert costs.current() == Costs(0.5, 1e-9)
+    monkeypatch.setattr(costs, "measure", lambda dtype: Costs(0.5, 1e-9))
+    (fresh / "costs-4-float32.json").write_bytes(rubbish)
+    assert costs.current("float32") == Costs(0.5, 1e-9)
 
 
 def test_without_a_folder(monkeypatch):
     monkeypatch.setattr(_jit, "cache_folder", lambda: None)
-    monkeypatch.setattr(costs, "measure", lambda: Costs(0.5, 1e-9))
+    monkeypatch.setattr(costs, "measure", lambda dtype: Costs(0.5, 1e-9))
     costs.current.cache_clear()
-    assert costs.current() == Costs(0.5, 1e-9)
+    assert costs.current("float32") == Costs(0.5, 1e-9)
     costs.current.cache_clear()
 
 
 def test_a_measurement_is_within_its_limits(monkeypatch):
     monkeypatch.setattr(launch, "available_cores", lambda: 2)
-    pace, exchange, tries = costs.measure()
+    pace, exchange, tries = costs.measure("float32")
     assert 0.25 <= pace <= 2
     assert 0.25 <= exchange / Costs().exchange <= 2
     assert tries == 1
     monkeypatch.setattr(launch, "available_cores", lambda: 1)
-    assert costs.measure() == Costs(tries=1)
+    assert costs.measure("float32") == Costs(tries=1)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_measurement_trains_in_the_precision_that_is_asked_for(dtype, fresh, monkeypatch):
+    """Another one would have its programs compiled, which takes a hundred times as long as the measurement."""
+    seen = []
+    monkeypatch.setattr(costs, "_timed_steps", lambda network, *_: seen.append(network.dtype) or (lambda: 1e-5))
+    costs.useful_ranks(MLP([784, 256, 10], dtype=dtype), 128)
+    assert set(seen) == {MLP([1, 2], dtype=dtype).dtype}
+    assert [path.name for path in fresh.iterdir()] == [f"costs-4-{dtype}.json"]

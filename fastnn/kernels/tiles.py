@@ -1,7 +1,7 @@
 """FLOOR 2: phase B of a step: gradients and updates, each tile of the weights by exactly one rank.
 
-The gradient of a tile is formed over all samples of the mini-batch in registers and applied while the tile is in
-L1; the gradient matrix is stored only when a mini-batch is larger than a row block.
+The gradient of a tile is formed over all samples of the mini-batch in registers and goes from there into the update;
+it is stored for penalties and at the edges, and all of it only when a mini-batch is larger than a row block.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from fastnn._jit import op, piece
 from fastnn.kernels.bundles import ACTS, DELTAS, LD, LISTS, PARAMS, UNITS, WIDTH
 from fastnn.kernels.first import own_columns
 from fastnn.kernels.gang import share
-from fastnn.kernels.matmul import gradient_tile, listed_rows, panel_of, tile_rows
+from fastnn.kernels.matmul import can_descend, descend_tile, gradient_tile, listed_rows, panel_of, tile_rows
 from fastnn.kernels.sparse import list_samples, padded_words
 from fastnn.ops.updates import add_penalties, update
 from fastnn.simd.memory import prefetch, unit_of, view
@@ -26,39 +26,63 @@ LISTING_PAYS = 40
 
 
 @op
+def has_penalties(rule):
+    """Whether the weights themselves add to the gradient."""
+    return rule.l1 != _zero(rule.l1) or rule.l2 != _zero(rule.l2)
+
+
+@op
 def apply_gradient(net, rule, G, g0, at, n, n_weights, rate):
     """Update the n parameters from `at` on with gradients G[g0:]; all but the first n_weights of them are biases."""
-    if rule.l1 != _zero(rule.l1) or rule.l2 != _zero(rule.l2):
+    if has_penalties(rule):
         add_penalties(view(net.params, at, n_weights), view(G, g0, n_weights), rule.l1, rule.l2)
     update(rule.update, n, net.params, net.slots, at, G, g0, rate, rule.momentum)
 
 
+@op
+def ask_for_tile(net, at, n, stop):
+    """Have n parameters from `at` on and their velocities brought to this core, to be written; none beyond `stop`."""
+    for line in range(at, min(at + n, stop), unit_of(net.params)):
+        prefetch(net.params, line)
+        if net.slots.shape[0] > 0:
+            prefetch(net.slots, line)
+
+
 @piece
-def update_panel(net, rule, work, block, l, copy, j, start, stop, step, lists):
+def update_panel(net, rule, work, block, l, copy, j, start, stop, step, lists, shared):
     """Rows start .. stop of the panel of layer l that begins at column j: gradient over the row block, and update.
 
     copy            first row of this rank's acts of level l - 1
     step            rows of a tile
     lists           where in work.lists every tile has its list of samples; -1: all of them count
+    shared          whether other ranks read these weights: then each tile is asked for while the one before is formed
     """
     levels, rows, spare = net.levels, work.rows, block.spare
     I, a_row, d_row = levels[l - 1, UNITS], levels[l - 1, LD], levels[l, LD]
     width = min(panel_of(rows), levels[l, WIDTH] - j)
     p0, d0 = levels[l, PARAMS] + j * (I + 1), levels[l, DELTAS] + j
+    end = p0 + stop * width
     terms, t0, k = work.every, 0, block.m
+    whole = block.first and block.last
+    descends = whole and not has_penalties(rule) and can_descend(step, width, unit_of(rows))
+    if shared:
+        ask_for_tile(net, p0 + start * width, step * width, end)
     for i in range(start, stop, step):
         height = min(step, stop - i)
         at, n = p0 + i * width, height * width
         n_weights = (min(i + height, I) - i) * width
         a0 = levels[l - 1, ACTS] + copy * a_row + i
-        for line in range(at, at + n, unit_of(rows)):
-            prefetch(net.params, line)
-            if net.slots.shape[0] > 0:
-                prefetch(net.slots, line)
+        if shared:
+            ask_for_tile(net, at + n, n, end)
         if lists >= 0:
             terms, t0, k = work.lists, lists + 1, work.lists[lists]
             lists += work.list_size
-        if block.first and block.last:
+        if descends and height == step:
+            descend_tile(
+                height, width, rows, a0, a_row, rows, d0, d_row, terms, t0, k, rule.update, net.params, net.slots, at,
+                block.rate, rule.momentum,
+            )  # fmt: skip
+        elif whole:
             gradient_tile(height, width, rows, a0, a_row, rows, d0, d_row, work.private, spare, terms, t0, k, False)
             apply_gradient(net, rule, work.private, spare, at, n, n_weights, block.rate)
         else:
@@ -70,10 +94,10 @@ def update_panel(net, rule, work, block, l, copy, j, start, stop, step, lists):
 
 
 @piece
-def update_columns(net, rule, work, block, l, copy, c0, c1, start, stop, step, lists):
+def update_columns(net, rule, work, block, l, copy, c0, c1, start, stop, step, lists, shared):
     """As update_panel, for the panels of columns c0 .. c1."""
     for j in range(c0, c1, panel_of(work.rows)):
-        update_panel(net, rule, work, block, l, copy, j, start, stop, step, lists)
+        update_panel(net, rule, work, block, l, copy, j, start, stop, step, lists, shared)
 
 
 @piece
@@ -84,6 +108,7 @@ def update_first(rank, n_ranks, net, rule, work, block):
     c0, c1 = own_columns(rank, n_ranks, net, work)
     by_units = work.copy_rows > 0
     copy = rank * work.copy_rows
+    shared = n_ranks > 1 and not by_units
     listed = work.nonzero.shape[0] > 0 and block.m * (c1 - c0) >= LISTING_PAYS * lanes
     step = tile_rows(min(c1 - c0, panel_of(work.rows)), lanes)
     if listed:
@@ -92,7 +117,7 @@ def update_first(rank, n_ranks, net, rule, work, block):
     if by_units:
         start, stop = 0, n
     if not listed:
-        update_columns(net, rule, work, block, 1, copy, c0, c1, start, stop, step, -1)
+        update_columns(net, rule, work, block, 1, copy, c0, c1, start, stop, step, -1, shared)
         start = stop
     words = view(work.nonzero, rank * work.nonzero_part if by_units else 0, work.nonzero_part * n_ranks)
     lists = rank * LISTS * work.list_size
@@ -102,9 +127,9 @@ def update_first(rank, n_ranks, net, rule, work, block):
             out = view(work.lists, lists + (i - i0) // step * work.list_size, work.list_size)
             height = min(step, i1 - i)
             list_samples(words, work.nonzero_part, padded_words(n), i, height, block.m, 1 if by_units else n_ranks, out)
-        update_columns(net, rule, work, block, 1, copy, c0, c1, i0, i1, step, lists)
+        update_columns(net, rule, work, block, 1, copy, c0, c1, i0, i1, step, lists, shared)
     if by_units or rank == n_ranks - 1:
-        update_columns(net, rule, work, block, 1, copy, c0, c1, n, n + 1, 1, -1)
+        update_columns(net, rule, work, block, 1, copy, c0, c1, n, n + 1, 1, -1, shared)
 
 
 @piece
@@ -121,7 +146,7 @@ def update_tiles(rank, n_ranks, net, rule, work, block):
         width = levels[l, WIDTH]
         step = tile_rows(min(panel, width), lanes)
         start, stop = share(levels[l - 1, UNITS] + 1, rank, n_ranks, step)
-        update_columns(net, rule, work, block, l, 0, 0, width, start, stop, step, -1)
+        update_columns(net, rule, work, block, l, 0, 0, width, start, stop, step, -1, n_ranks > 1)
 
 
 @piece

@@ -6,6 +6,7 @@ To add a rule: a name in RULES, its number of slots, its step in `update`.
 from __future__ import annotations
 
 from fastnn._jit import piece
+from fastnn.simd.microkernel import updating_tile
 from fastnn.simd.scalar import constant, fma
 from fastnn.simd.vectors import update_loop
 
@@ -44,9 +45,10 @@ def _nesterov(w, g, v, back, momentum):
 # update(rule, n, w, v, at, g, g0, rate, momentum): one step of `rule` on n weights (see simd.vectors)
 #   momentum:  v = momentum v - rate g;  w += v
 #   nesterov:  the same v;               w += momentum v - rate g   (Sutskever et al. 2013, in its usual form)
-update = update_loop(
-    [
-        (RULES[name], step, SLOTS[name] > 0)
-        for name, step in (("sgd", _sgd), ("momentum", _momentum), ("nesterov", _nesterov))
-    ]
-)
+_RULES = [
+    (RULES[name], step, SLOTS[name] > 0)
+    for name, step in (("sgd", _sgd), ("momentum", _momentum), ("nesterov", _nesterov))
+]
+update = update_loop(_RULES)
+# the same for the sums of a register tile, which are not stored
+update_tile = updating_tile(_RULES)

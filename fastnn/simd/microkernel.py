@@ -27,8 +27,10 @@ from numba.extending import intrinsic
 
 from fastnn.simd import target
 from fastnn.simd.scalar import emit_fma, spread
+from fastnn.simd.vectors import Rule, Vector
 
 I64 = ir.IntType(64)
+_BYTES = ir.IntType(8).as_pointer()
 
 
 def tile_reference(mr, units, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, terms, t0, k, accumulate):
@@ -56,82 +58,169 @@ def _row_offsets(builder: ir.IRBuilder, odd_rows: Sequence[ir.Value], mr: int) -
     return offsets
 
 
-def _tile_function(module: ir.Module, real: ir.Type, size: int, mr: int, units: int) -> ir.Function:
-    """The tile of mr rows and `units` units as a function of its own in `module`; strides in bytes."""
-    lanes = target.VECTOR_BYTES // size
-    nv = units * target.UNIT_BYTES // target.VECTOR_BYTES
-    vector = ir.VectorType(real, lanes)
-    byte_ptr = ir.IntType(8).as_pointer()
-    a_types = [byte_ptr, I64, I64, I64, I64, I64]
-    fnty = ir.FunctionType(
-        ir.VoidType(),
-        [*a_types, byte_ptr, I64, byte_ptr, I64, I64.as_pointer(), I64, ir.IntType(1)],
-    )
-    fn = cgutils.get_or_insert_function(module, fnty, f"fastnn_tile_{mr}x{units}_f{8 * size}")
-    if fn.blocks:
-        return fn
-    fn.linkage = "linkonce_odr"
-    fn.attributes.add("noinline")
-    fn.attributes.add("nounwind")
-    a, a_col, *odd_rows, b, b_row, c, c_row, terms, k, accumulate = fn.args
-    entry, old, check, loop, store = (fn.append_basic_block(n) for n in ("entry", "old", "check", "loop", "store"))
-    builder = ir.IRBuilder(entry)
-    offsets = _row_offsets(builder, odd_rows, mr)
+class _Tile:
+    """Emits the tile of mr rows and `units` units as a function of its own; strides in bytes.
 
-    def vectors_at(row, count):
+    Its arguments are A, its strides, B, its stride, terms, k, and then those of `extra_types`.
+    """
+
+    def __init__(
+        self, module: ir.Module, kind: str, real: ir.Type, size: int, mr: int, units: int, extra_types: list[ir.Type]
+    ) -> None:
+        self.size, self.mr = size, mr
+        self.lanes = target.VECTOR_BYTES // size
+        self.nv = units * target.UNIT_BYTES // target.VECTOR_BYTES
+        self.vector = ir.VectorType(real, self.lanes)
+        self.real = real
+        own_types = [_BYTES, *[I64] * 5, _BYTES, I64, _BYTES, I64]
+        fnty = ir.FunctionType(ir.VoidType(), own_types + extra_types)
+        self.fn = cgutils.get_or_insert_function(module, fnty, f"fastnn_{kind}_{mr}x{units}_f{8 * size}")
+        self.exists = bool(self.fn.blocks)
+        if not self.exists:
+            self.fn.linkage = "linkonce_odr"
+            self.fn.attributes.add("noinline")
+            self.fn.attributes.add("nounwind")
+            self.args, self.extra = self.fn.args[: len(own_types)], self.fn.args[len(own_types) :]
+            self.entry = self.fn.append_basic_block("entry")
+            self.builder = ir.IRBuilder(self.entry)
+
+    def vectors_at(self, row: ir.Value, count: int) -> list[ir.Value]:
         """Pointers to the vectors of a row of numbers."""
-        starts = (builder.gep(row, [I64(v * target.VECTOR_BYTES)]) for v in range(count))
-        return [builder.bitcast(start, vector.as_pointer()) for start in starts]
+        starts = (self.builder.gep(row, [I64(v * target.VECTOR_BYTES)]) for v in range(count))
+        return [self.builder.bitcast(start, self.vector.as_pointer()) for start in starts]
 
-    c_vectors, row = [], c
-    for _ in range(mr):
-        c_vectors += vectors_at(row, nv)
-        row = builder.gep(row, [c_row])
-    builder.cbranch(accumulate, old, check)
+    def rows_at(self, first: ir.Value, distance: ir.Value) -> list[ir.Value]:
+        """Pointers to the vectors of all rows of a result."""
+        pointers: list[ir.Value] = []
+        for i in range(self.mr):
+            pointers += self.vectors_at(first, self.nv)
+            if i + 1 < self.mr:
+                first = self.builder.gep(first, [distance])
+        return pointers
 
+    def sums(self, starts: list[ir.Value]) -> list[ir.Value]:
+        """The sums of all elements, gone on from `starts`, row after row; the builder goes on behind the loop."""
+        builder, size, mr, nv = self.builder, self.size, self.mr, self.nv
+        a, a_col, *odd_rows, b, b_row, terms, k = self.args
+        offsets = _row_offsets(builder, odd_rows, mr)
+        terms_as_numbers = builder.bitcast(terms, I64.as_pointer())
+        check, loop, done = builder.block, self.fn.append_basic_block("loop"), self.fn.append_basic_block("done")
+        builder.cbranch(builder.icmp_signed(">", k, I64(0)), loop, done)
+        builder.position_at_end(loop)
+        t = builder.phi(I64)
+        sums = [builder.phi(self.vector) for _ in starts]
+        p = builder.load(builder.gep(terms_as_numbers, [t]))
+        a_at = builder.gep(a, [builder.mul(p, a_col)])
+        b_row_at = builder.gep(b, [builder.mul(p, b_row)])
+        b_vectors = [builder.load(v, align=size) for v in self.vectors_at(b_row_at, nv)]
+        new = []
+        for i in range(mr):
+            scalar = builder.load(builder.bitcast(builder.gep(a_at, [offsets[i]]), self.real.as_pointer()), align=size)
+            broadcast = spread(builder, scalar, self.lanes)
+            for v in range(nv):
+                new.append(emit_fma(builder, broadcast, b_vectors[v], sums[i * nv + v]))
+        t_next = builder.add(t, I64(1))
+        for phi, first, following in [(t, I64(0), t_next), *zip(sums, starts, new, strict=True)]:
+            phi.add_incoming(first, check)
+            phi.add_incoming(following, loop)
+        builder.cbranch(builder.icmp_signed("<", t_next, k), loop, done)
+        builder.position_at_end(done)
+        totals = []
+        for value, start in zip(new, starts, strict=True):
+            total = builder.phi(self.vector)
+            total.add_incoming(start, check)
+            total.add_incoming(value, loop)
+            totals.append(total)
+        return totals
+
+
+def _storing_tile(module: ir.Module, real: ir.Type, size: int, mr: int, units: int) -> ir.Function:
+    """The tile that stores its sums: arguments C, the distance of its rows, whether to accumulate."""
+    tile = _Tile(module, "tile", real, size, mr, units, [_BYTES, I64, ir.IntType(1)])
+    if tile.exists:
+        return tile.fn
+    builder = tile.builder
+    c, c_row, accumulate = tile.extra
+    c_vectors = tile.rows_at(c, c_row)
+    old, begin = tile.fn.append_basic_block("old"), tile.fn.append_basic_block("begin")
+    builder.cbranch(accumulate, old, begin)
     builder.position_at_end(old)
     before = [builder.load(where, align=size) for where in c_vectors]
-    builder.branch(check)
-
-    builder.position_at_end(check)
-    zero = ir.Constant(vector, [0.0] * lanes)
+    builder.branch(begin)
+    builder.position_at_end(begin)
     starts = []
     for value in before:
-        start = builder.phi(vector)
-        start.add_incoming(zero, entry)
+        start = builder.phi(tile.vector)
+        start.add_incoming(ir.Constant(tile.vector, [0.0] * tile.lanes), tile.entry)
         start.add_incoming(value, old)
         starts.append(start)
-    builder.cbranch(builder.icmp_signed(">", k, I64(0)), loop, store)
-
-    builder.position_at_end(loop)
-    t = builder.phi(I64)
-    sums = [builder.phi(vector) for _ in c_vectors]
-    p = builder.load(builder.gep(terms, [t]))
-    a_at = builder.gep(a, [builder.mul(p, a_col)])
-    b_vectors = [builder.load(v, align=size) for v in vectors_at(builder.gep(b, [builder.mul(p, b_row)]), nv)]
-    new = []
-    for i in range(mr):
-        scalar = builder.load(builder.bitcast(builder.gep(a_at, [offsets[i]]), real.as_pointer()), align=size)
-        broadcast = spread(builder, scalar, lanes)
-        for v in range(nv):
-            new.append(emit_fma(builder, broadcast, b_vectors[v], sums[i * nv + v]))
-    t_next = builder.add(t, I64(1))
-    for phi, first, following in [(t, I64(0), t_next), *zip(sums, starts, new, strict=True)]:
-        phi.add_incoming(first, check)
-        phi.add_incoming(following, loop)
-    builder.cbranch(builder.icmp_signed("<", t_next, k), loop, store)
-
-    builder.position_at_end(store)
-    totals = []
-    for value, start in zip(new, starts, strict=True):
-        total = builder.phi(vector)
-        total.add_incoming(start, check)
-        total.add_incoming(value, loop)
-        totals.append(total)
-    for total, where in zip(totals, c_vectors, strict=True):
+    for total, where in zip(tile.sums(starts), c_vectors, strict=True):
         builder.store(total, where, align=size)
     builder.ret_void()
-    return fn
+    return tile.fn
+
+
+def _updating_tile(module: ir.Module, real: ir.Type, size: int, mr: int, units: int, rules: list[Rule]) -> ir.Function:
+    """The tile whose sums are gradients: arguments w, v, the distance of their rows, rule, rate, momentum."""
+    tile = _Tile(module, "descent", real, size, mr, units, [_BYTES, _BYTES, I64, I64, real, real])
+    if tile.exists:
+        return tile.fn
+    builder = tile.builder
+    w, v, distance, rule, rate, momentum = tile.extra
+    totals = tile.sums([ir.Constant(tile.vector, [0.0] * tile.lanes)] * (mr * tile.nv))
+    factors = [Vector(builder, spread(builder, x, tile.lanes)) for x in (builder.fneg(rate), momentum)]
+    end = tile.fn.append_basic_block("end")
+    switch = builder.switch(rule, end)
+    for code, step, has_slot in rules:
+        block = tile.fn.append_basic_block(f"rule{code}")
+        switch.add_case(I64(code), block)
+        builder.position_at_end(block)
+        w_at = tile.rows_at(w, distance)
+        v_at = tile.rows_at(v, distance) if has_slot else w_at
+        for total, w_place, v_place in zip(totals, w_at, v_at, strict=True):
+            old_w = Vector(builder, builder.load(w_place, align=size))
+            old_v = Vector(builder, builder.load(v_place, align=size)) if has_slot else old_w
+            new_w, new_v = step(old_w, Vector(builder, total), old_v, *factors)
+            builder.store(new_w.value, w_place, align=size)
+            if has_slot:
+                builder.store(new_v.value, v_place, align=size)
+        builder.branch(end)
+    builder.position_at_end(end)
+    builder.ret_void()
+    return tile.fn
+
+
+def _call_tile(builder: ir.IRBuilder, sizes, units, mr, make, call_args: list[ir.Value]) -> None:
+    """Call the tile of this size, one of `sizes` (heights by units), which `make` emits."""
+    after = builder.append_basic_block("after")
+    switch = builder.switch(builder.add(builder.mul(units, I64(16)), mr), after)
+    for u, heights in sizes.items():
+        for m in sorted(heights):
+            block = builder.append_basic_block(f"tile{m}x{u}")
+            switch.add_case(I64(16 * u + m), block)
+            with builder.goto_block(block):
+                builder.call(make(m, u), call_args)
+                builder.branch(after)
+    builder.position_at_end(after)
+
+
+def _address(context, builder, array_type, array, offset):
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [offset]), _BYTES)
+
+
+def _in_bytes(builder, stride, size):
+    return builder.mul(stride, I64(size))
+
+
+def _factors(context, builder, signature, args, size):
+    """A and B of an intrinsic with the arguments mr, units, a, a0, a_row, a_col, b, b0, b_row as those of a tile."""
+    a, a0, a_row, a_col, b, b0, b_row = args
+    odd_rows = [_in_bytes(builder, builder.mul(a_row, I64(odd)), size) for odd in (1, 3, 5, 7)]
+    return [
+        _address(context, builder, signature.args[2], a, a0), _in_bytes(builder, a_col, size), *odd_rows,
+        _address(context, builder, signature.args[6], b, b0), _in_bytes(builder, b_row, size),
+    ]  # fmt: skip
 
 
 @intrinsic
@@ -141,36 +230,55 @@ def tile(typingctx, mr, units, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, 
     sig = types.void(n64, n64, a, n64, n64, n64, b, n64, n64, c, n64, n64, terms, n64, n64, types.boolean)
 
     def codegen(context, builder, signature, args):
-        mr, units, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, terms, t0, k, accumulate = args
-        array_types = (signature.args[2], signature.args[6], signature.args[9])
-        real = context.get_value_type(array_types[0].dtype)
+        mr, units, *factors, c, c0, c_row, terms, t0, k, accumulate = args
+        real = context.get_value_type(signature.args[2].dtype)
         size = context.get_abi_sizeof(real)
-        flag = builder.icmp_unsigned("!=", accumulate, ir.Constant(accumulate.type, 0))
-
-        def start(array_type, value, offset):
-            data = context.make_array(array_type)(context, builder, value).data
-            return builder.bitcast(builder.gep(data, [offset]), ir.IntType(8).as_pointer())
-
-        def in_bytes(stride):
-            return builder.mul(stride, I64(size))
-
-        odd_rows = [in_bytes(builder.mul(a_row, I64(odd))) for odd in (1, 3, 5, 7)]
-        first_term = context.make_array(signature.args[12])(context, builder, terms).data
         call_args = [
-            start(array_types[0], a, a0), in_bytes(a_col), *odd_rows,
-            start(array_types[1], b, b0), in_bytes(b_row),
-            start(array_types[2], c, c0), in_bytes(c_row), builder.gep(first_term, [t0]), k, flag,
+            *_factors(context, builder, signature, factors, size),
+            _address(context, builder, signature.args[12], terms, t0), k,
+            _address(context, builder, signature.args[9], c, c0), _in_bytes(builder, c_row, size),
+            builder.icmp_unsigned("!=", accumulate, ir.Constant(accumulate.type, 0)),
         ]  # fmt: skip
-        after = builder.append_basic_block("after")
-        switch = builder.switch(builder.add(builder.mul(units, I64(16)), mr), after)
-        for u, rows in target.TILE_ROWS.items():
-            for m in range(1, rows + 1):
-                block = builder.append_basic_block(f"tile{m}x{u}")
-                switch.add_case(I64(16 * u + m), block)
-                with builder.goto_block(block):
-                    builder.call(_tile_function(builder.module, real, size, m, u), call_args)
-                    builder.branch(after)
-        builder.position_at_end(after)
+        sizes = {u: range(1, rows + 1) for u, rows in target.TILE_ROWS.items()}
+        _call_tile(builder, sizes, units, mr, lambda m, u: _storing_tile(builder.module, real, size, m, u), call_args)
         return context.get_dummy_value()
 
     return sig, codegen
+
+
+def updating_tile(rules: list[Rule]):
+    """Make an intrinsic update_tile: the sums are gradients, and `rule`, one of (code, step, whether it has a slot),
+    takes a step with them on the weights at w[at:] with velocities v[at:], rows `row` apart, in place.
+
+    mr is one of target.UPDATE_ROWS[units]. The sums start from zero, and are otherwise those of `tile`.
+    """
+
+    @intrinsic
+    def update_tile(
+        typingctx, mr, units, a, a0, a_row, a_col, b, b0, b_row, terms, t0, k, w, v, at, row, rule, rate, momentum
+    ):
+        n64 = types.int64
+        product = n64, n64, a, n64, n64, n64, b, n64, n64, terms, n64, n64
+        sig = types.void(*product, w, v, n64, n64, n64, w.dtype, w.dtype)
+
+        def codegen(context, builder, signature, args):
+            mr, units, *factors, terms, t0, k, w, v, at, row, rule, rate, momentum = args
+            real = context.get_value_type(signature.args[2].dtype)
+            size = context.get_abi_sizeof(real)
+            call_args = [
+                *_factors(context, builder, signature, factors, size),
+                _address(context, builder, signature.args[9], terms, t0), k,
+                _address(context, builder, signature.args[12], w, at),
+                _address(context, builder, signature.args[13], v, at), _in_bytes(builder, row, size),
+                rule, rate, momentum,
+            ]  # fmt: skip
+
+            def make(m, u):
+                return _updating_tile(builder.module, real, size, m, u, rules)
+
+            _call_tile(builder, target.UPDATE_ROWS, units, mr, make, call_args)
+            return context.get_dummy_value()
+
+        return sig, codegen
+
+    return update_tile

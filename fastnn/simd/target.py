@@ -43,6 +43,8 @@ else:
     VECTOR_BYTES, TILE_ROWS = 16, {1: 2 if IS_X86 else 6}
 
 TILE_UNITS = max(TILE_ROWS)
+# Heights of the tiles whose sums go into an update at once: four, whole ones, and beside whole ones of the full width
+UPDATE_ROWS = {units: {min(r, rows) for r in (4, TILE_ROWS[TILE_UNITS], rows)} for units, rows in TILE_ROWS.items()}
 
 
 def tile_name(dtype_bytes: int) -> str:

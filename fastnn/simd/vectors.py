@@ -39,9 +39,10 @@ class Vector(NamedTuple):
 
 # (w, g, v, -rate, momentum) -> new w and v
 Step = Callable[[Vector, Vector, Vector, Vector, Vector], tuple[Vector, Vector]]
+Rule = tuple[int, Step, bool]
 
 
-def update_loop(rules: list[tuple[int, Step, bool]]):
+def update_loop(rules: list[Rule]):
     """Make an intrinsic update(rule, n, w, v, at, g, g0, rate, momentum) of (code, step, whether it has a slot).
 
     It takes a step of `rule` on n weights, a positive number of whole units, from w[at] on, with their velocities
@@ -73,7 +74,7 @@ def update_loop(rules: list[tuple[int, Step, bool]]):
     return update
 
 
-def _update_function(module: ir.Module, rules: list[tuple[int, Step, bool]], real: ir.Type, size: int) -> ir.Function:
+def _update_function(module: ir.Module, rules: list[Rule], real: ir.Type, size: int) -> ir.Function:
     """One loop a rule on runs of `n_bytes`, as a function of its own in `module`."""
     byte_ptr = ir.IntType(8).as_pointer()
     fnty = ir.FunctionType(ir.VoidType(), [I64, I64, byte_ptr, byte_ptr, byte_ptr, real, real])

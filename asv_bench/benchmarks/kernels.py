@@ -96,7 +96,10 @@ class Activation:
         @make_program
         def both(code, z, a, d, rows, units):
             for r in range(rows):
-                activate(code, view(z, r * units, units), view(a, r * units, units))
+                row = view(a, r * units, units)
+                for i in range(units):
+                    row[i] = z[r * units + i]
+                activate(code, row)
                 multiply_slope(code, view(a, r * units, units), view(d, r * units, units))
 
         self.program = both

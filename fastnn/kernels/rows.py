@@ -38,12 +38,15 @@ def activate_rows(net, work, l, at, m, base, row_key):
     held, acts = levels[l, HELD] + at * ld, levels[l, ACTS] + at * ld
     for r in range(m):
         a = view(rows, acts + r * ld, width)
-        if l > 0:
-            h = view(rows, held + r * ld, width)
-            activate(code, h, a)
-            if held != acts and not slope_needs_z(code):
-                for i in range(width):
-                    h[i] = a[i]
+        h = view(rows, held + r * ld, width)
+        needs_z = slope_needs_z(code)
+        if l > 0 and not needs_z:
+            activate(code, h)
+        if held != acts:
+            for i in range(width):
+                a[i] = h[i]
+        if l > 0 and needs_z:
+            activate(code, a)
         if threshold > 0:
             drop_units(a, threshold, net.keep[l], key(key(row_key, base + r), l))
         rows[acts + r * ld + levels[l, UNITS]] = _one(rows[0])

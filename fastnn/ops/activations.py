@@ -30,33 +30,33 @@ def slope_needs_z(code):
 
 
 @piece
-def activate(code, z, a):
-    """a = f(z) for a row; z and a, both (n,), may be the same memory. NaN stays NaN."""
-    n = z.shape[0]
+def activate(code, a):
+    """a = f(a) for a row (n,). NaN stays NaN.
+
+    Of two arrays that are the same memory LLVM's loop goes number by number: 100 ns for 32 logistic units, not 9.
+    """
+    n = a.shape[0]
     if code == _LOGISTIC:
         for i in range(n):
-            a[i] = logistic(z[i])
+            a[i] = logistic(a[i])
     elif code == _TANH:
         for i in range(n):
-            a[i] = tanh(z[i])
+            a[i] = tanh(a[i])
     elif code == _RELU:
         for i in range(n):
-            a[i] = _zero(z[i]) if z[i] < _zero(z[i]) else z[i]
+            a[i] = _zero(a[i]) if a[i] < _zero(a[i]) else a[i]
     elif code == _LEAKY_RELU:
         for i in range(n):
-            a[i] = _leak(z[i]) * z[i] if z[i] < _zero(z[i]) else z[i]
+            a[i] = _leak(a[i]) * a[i] if a[i] < _zero(a[i]) else a[i]
     elif code == _ELU:
         for i in range(n):
-            a[i] = expm1_negative(z[i]) if z[i] < _zero(z[i]) else z[i]
+            a[i] = expm1_negative(a[i]) if a[i] < _zero(a[i]) else a[i]
     elif code == _GELU:
         for i in range(n):
-            a[i] = z[i] * normal_cdf(z[i])
+            a[i] = a[i] * normal_cdf(a[i])
     elif code == _SILU:
         for i in range(n):
-            a[i] = z[i] * logistic(z[i])
-    else:
-        for i in range(n):
-            a[i] = z[i]
+            a[i] = a[i] * logistic(a[i])
 
 
 @piece

@@ -155,10 +155,10 @@ _link, _drop_units, _gather = (_jit.op(f.py_func) for f in (heads.link, rows.dro
 
 def loops_of_activation(code):
     @program
-    def run(z, a):
-        _activate(code, z, a)
+    def run(a):
+        _activate(code, a)
 
-    return run, 2
+    return run, 1
 
 
 def loops_of_slope(code):
@@ -194,7 +194,7 @@ def loops_of_link(output):
 
 
 VECTORISED = [
-    *((f"activation {name}", loops_of_activation, code) for name, code in activations.CODES.items()),
+    *((f"activation {name}", loops_of_activation, code) for name, code in activations.CODES.items() if code),
     *((f"slope of {name}", loops_of_slope, code) for name, code in activations.CODES.items() if name != "identity"),
     *((f"output {name}", loops_of_link, code) for name, code in heads.OUTPUTS.items()),
     ("penalties", loops_of_penalties, 0),

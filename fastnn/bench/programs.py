@@ -89,7 +89,8 @@ def step_part(rank, n_ranks, part, net, rule, samples, work, batch_size, control
     rate = net.keep.dtype.type(0)
     for start in range(0, samples.n - batch_size + 1, batch_size):
         if part > _PHASE_A:
-            update_tiles(0, 1, net, rule, work, Block(batch_size if part == _PHASE_B else 0, True, True, rate, spare))
+            block = Block(batch_size if part == _PHASE_B else 0, True, True, rate, spare)
+            update_tiles(0, 1, net, rule, samples, work, block, start + batch_size)
         else:
             for base in range(0, batch_size, STRIP):
                 m = min(STRIP, batch_size - base)

@@ -5,7 +5,7 @@ A program has no exceptions and allocates nothing; it ends early on STOP, BAD or
 start, stop   places of the mini-batch in the order of the samples
 first         place of a strip's first sample
 base, m       the strip's first row in the matrices of `rows`, and its samples
-block         samples in a row block, at most
+block_size    samples in a row block, at most
 *_key         identify (seed, epoch), (.., step) and (.., row block), see ops.random
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from fastnn._jit import piece, program
 from fastnn.kernels.bundles import ACTS, LD, STRIP, UNITS, Block
-from fastnn.kernels.first import AHEAD, all_finite, ask_for_samples, first_layer
+from fastnn.kernels.first import all_finite, first_layer
 from fastnn.kernels.gang import ABORT, BAD, LEAVE, PROGRESS, STOP, barrier, share
 from fastnn.kernels.rows import backward_rows, forward_rows, head_row, output_row
 from fastnn.kernels.tiles import limit_norms, update_tiles
@@ -58,8 +58,8 @@ def total_weight(samples, work, start, stop):
 
 
 @piece
-def learn_step(rank, n_ranks, net, rule, samples, work, start, stop, block, step_key, rate, control):
-    """One step on the samples at places start .. stop of the order, by row blocks of `block` samples.
+def learn_step(rank, n_ranks, net, rule, samples, work, start, stop, block_size, step_key, rate, control):
+    """One step on the samples at places start .. stop of the order, by row blocks of `block_size` samples.
 
     Returns the summed loss on rank 0 (elsewhere 0), and whether the gang must leave without an update.
 
@@ -71,8 +71,8 @@ def learn_step(rank, n_ranks, net, rule, samples, work, start, stop, block, step
     total = total_weight(samples, work, start, stop)
     factor = real(1.0 / total) if total > 0.0 else real(0.0)
     loss = 0.0
-    for b0 in range(start, stop, block):
-        n = min(block, stop - b0)
+    for b0 in range(start, stop, block_size):
+        n = min(block_size, stop - b0)
         row_key = key(step_key, b0 - start)
         r0, r1 = share(n, rank, n_ranks, 1)
         if work.copy_rows > 0:
@@ -87,13 +87,8 @@ def learn_step(rank, n_ranks, net, rule, samples, work, start, stop, block, step
         barrier(n_ranks, control)
         if atomic_load(control, BAD) != 0 or atomic_load(control, ABORT) != 0:
             return loss, True
-        if work.copy_rows > 0:
-            ask_for_samples(net, samples, work, b0 + n, min(AHEAD, n))
-        else:
-            ask_for_samples(net, samples, work, b0 + n + r0, min(AHEAD, r1 - r0))
-        update_tiles(
-            rank, n_ranks, net, rule, work, Block(n, b0 == start, b0 + n == stop, real(rate), mine + 2 * work.flipped)
-        )
+        block = Block(n, b0 == start, b0 + n == stop, real(rate), mine + 2 * work.flipped)
+        update_tiles(rank, n_ranks, net, rule, samples, work, block, b0 + n)
         if rank == 0:
             for r in range(n):
                 loss += work.losses[r]
@@ -107,7 +102,7 @@ def learn_step(rank, n_ranks, net, rule, samples, work, start, stop, block, step
 
 @program
 def train(
-    rank, n_ranks, net, rule, samples, work, epochs, batch_size, block, shuffled, seed, rates, losses, control
+    rank, n_ranks, net, rule, samples, work, epochs, batch_size, block_size, shuffled, seed, rates, losses, control
 ):  # fmt: skip
     """Run the epochs epochs[0] .. epochs[1] - 1.
 
@@ -139,7 +134,7 @@ def train(
                 work,
                 start,
                 stop,
-                block,
+                block_size,
                 key(key(epoch_key, 1), start),
                 rates[step],
                 control,

@@ -71,16 +71,19 @@ def gather(samples, sample, out):
             out[i] = (value - offset[i]) * scale[i]
 
 
-@piece
-def ask_for_samples(net, samples, work, first, m):
-    """Have the m samples that follow place `first` of the order brought to the cache, or as many as there are."""
+@op
+def asked_bytes(net, samples, work):
+    """Bytes of a sample, if asking for them in advance is of use: not if they come in order or lie apart."""
     size = net.levels[0, UNITS] * samples.column_bytes
-    if work.order.shape[0] == 0 or size > samples.row_bytes:
-        return
-    for place in range(first, min(first + m, samples.n)):
-        at = samples.address + work.order[place] * samples.row_bytes
-        for line in range(at, at + size, 64):
-            prefetch_at(line)
+    return 0 if work.order.shape[0] == 0 or size > samples.row_bytes else size
+
+
+@op
+def ask_for_bytes(samples, work, place, m, start, stop):
+    """Have the bytes start .. stop of the m samples that follow `place` of the order brought to the cache."""
+    for line in range((start + 63) // 64 * 64, stop, 64):
+        for p in range(place, place + m):
+            prefetch_at(samples.address + work.order[p] * samples.row_bytes + line)
 
 
 @piece
@@ -89,9 +92,10 @@ def gather_rows(rank, net, samples, work, first, base, m, done):
     at = rank * work.copy_rows + base
     ld, features = net.levels[0, LD], net.levels[0, UNITS]
     n_words = padded_words(features)
+    size = asked_bytes(net, samples, work)
     for r in range(m):
         if r + AHEAD < m:
-            ask_for_samples(net, samples, work, first + r + AHEAD, 1)
+            ask_for_bytes(samples, work, first + r + AHEAD, 1, 0, size)
         sample = work.order[first + r] if work.order.shape[0] > 0 else first + r
         x = view(work.rows, net.levels[0, ACTS] + (at + r) * ld, features)
         gather(samples, sample, x)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 
 from fastnn._jit import op, piece
-from fastnn.kernels.bundles import ACTS, DELTAS, LD, LISTS, PARAMS, UNITS, WIDTH
-from fastnn.kernels.first import own_columns
+from fastnn.kernels.bundles import ACTS, DELTAS, LD, LISTS, PARAMS, UNITS, WIDTH, Ahead
+from fastnn.kernels.first import AHEAD, ask_for_bytes, asked_bytes, own_columns
 from fastnn.kernels.gang import share
 from fastnn.kernels.matmul import can_descend, descend_tile, gradient_tile, listed_rows, panel_of, tile_rows
 from fastnn.kernels.sparse import list_samples, padded_words
@@ -49,7 +49,7 @@ def ask_for_tile(net, at, n, stop):
 
 
 @piece
-def update_panel(net, rule, work, block, l, copy, j, start, stop, step, lists, shared):
+def update_panel(net, rule, samples, work, block, ahead, l, copy, j, start, stop, step, lists, shared):
     """Rows start .. stop of the panel of layer l that begins at column j: gradient over the row block, and update.
 
     copy            first row of this rank's acts of level l - 1
@@ -74,6 +74,9 @@ def update_panel(net, rule, work, block, l, copy, j, start, stop, step, lists, s
         a0 = levels[l - 1, ACTS] + copy * a_row + i
         if shared:
             ask_for_tile(net, at + n, n, end)
+        if ahead.m > 0:
+            first = (i - ahead.origin) * ahead.step
+            ask_for_bytes(samples, work, ahead.place, ahead.m, first, first + height * ahead.step)
         if lists >= 0:
             terms, t0, k = work.lists, lists + 1, work.lists[lists]
             lists += work.list_size
@@ -94,14 +97,26 @@ def update_panel(net, rule, work, block, l, copy, j, start, stop, step, lists, s
 
 
 @piece
-def update_columns(net, rule, work, block, l, copy, c0, c1, start, stop, step, lists, shared):
+def update_columns(net, rule, samples, work, block, ahead, l, copy, c0, c1, start, stop, step, lists, shared):
     """As update_panel, for the panels of columns c0 .. c1."""
     for j in range(c0, c1, panel_of(work.rows)):
-        update_panel(net, rule, work, block, l, copy, j, start, stop, step, lists, shared)
+        update_panel(net, rule, samples, work, block, ahead, l, copy, j, start, stop, step, lists, shared)
+        ahead = Ahead(0, 0, 0, 0)
+
+
+@op
+def plan_ahead(rank, n_ranks, net, samples, work, m, following, start, by_units):
+    """Which samples this rank will gather first after this row block of m, and asks for meanwhile."""
+    r0, r1 = share(m, rank, n_ranks, 1)
+    if by_units:
+        r0, r1 = 0, m
+    place = following + r0
+    n = min(r1 - r0, AHEAD, samples.n - place) if asked_bytes(net, samples, work) > 0 else 0
+    return Ahead(place, max(n, 0), start, samples.column_bytes * (1 if by_units else n_ranks))
 
 
 @piece
-def update_first(rank, n_ranks, net, rule, work, block):
+def update_first(rank, n_ranks, net, rule, samples, work, block, following):
     """This rank's share of the first layer: its own columns, or a range of inputs."""
     lanes = unit_of(work.rows)
     n = net.levels[0, UNITS]
@@ -116,8 +131,9 @@ def update_first(rank, n_ranks, net, rule, work, block):
     start, stop = share(n, rank, n_ranks, step)
     if by_units:
         start, stop = 0, n
+    ahead = plan_ahead(rank, n_ranks, net, samples, work, block.m, following, start, by_units)
     if not listed:
-        update_columns(net, rule, work, block, 1, copy, c0, c1, start, stop, step, -1, shared)
+        update_columns(net, rule, samples, work, block, ahead, 1, copy, c0, c1, start, stop, step, -1, shared)
         start = stop
     words = view(work.nonzero, rank * work.nonzero_part if by_units else 0, work.nonzero_part * n_ranks)
     lists = rank * LISTS * work.list_size
@@ -127,26 +143,30 @@ def update_first(rank, n_ranks, net, rule, work, block):
             out = view(work.lists, lists + (i - i0) // step * work.list_size, work.list_size)
             height = min(step, i1 - i)
             list_samples(words, work.nonzero_part, padded_words(n), i, height, block.m, 1 if by_units else n_ranks, out)
-        update_columns(net, rule, work, block, 1, copy, c0, c1, i0, i1, step, lists, shared)
+        update_columns(net, rule, samples, work, block, ahead, 1, copy, c0, c1, i0, i1, step, lists, shared)
     if by_units or rank == n_ranks - 1:
-        update_columns(net, rule, work, block, 1, copy, c0, c1, n, n + 1, 1, -1, shared)
+        none = Ahead(0, 0, 0, 0)
+        update_columns(net, rule, samples, work, block, none, 1, copy, c0, c1, n, n + 1, 1, -1, shared)
 
 
 @piece
-def update_tiles(rank, n_ranks, net, rule, work, block):
+def update_tiles(rank, n_ranks, net, rule, samples, work, block, following):
     """This rank's share of every layer: a range of inputs in every panel, so that it reads only its own columns of A.
+
+    following   the place in the order after the row block
 
     Ranks       write disjoint parts of params, slots and gradients
     Assumes     a barrier before (deltas of all ranks are there) and after
     """
     levels = net.levels
     panel, lanes = panel_of(work.rows), unit_of(work.rows)
-    update_first(rank, n_ranks, net, rule, work, block)
+    none = Ahead(0, 0, 0, 0)
+    update_first(rank, n_ranks, net, rule, samples, work, block, following)
     for l in range(2, levels.shape[0]):
         width = levels[l, WIDTH]
         step = tile_rows(min(panel, width), lanes)
         start, stop = share(levels[l - 1, UNITS] + 1, rank, n_ranks, step)
-        update_columns(net, rule, work, block, l, 0, 0, width, start, stop, step, -1, n_ranks > 1)
+        update_columns(net, rule, samples, work, block, none, l, 0, 0, width, start, stop, step, -1, n_ranks > 1)
 
 
 @piece

@@ -85,6 +85,15 @@ def test_tiles_are_shared(compiled):
     assert tiles == {f"fastnn_tile_{m}x{u}_f32" for u, most in target.TILE_ROWS.items() for m in range(1, most + 1)}
 
 
+def test_tiles_that_update_keep_their_sums_in_registers(compiled):
+    tiles = {name: lines for name, lines in compiled.items() if name.startswith("fastnn_descent")}
+    if "fastnn.kernels.epoch.train" in compiled:
+        assert set(tiles) == {f"fastnn_descent_{m}x{u}_f32" for u, ms in target.UPDATE_ROWS.items() for m in ms}
+    for name, lines in tiles.items():
+        assert spills(lines) == [], name
+        assert symbols(lines) == set(), name
+
+
 def test_float32_is_not_widened(compiled):
     for name, lines in compiled.items():
         if name not in WITH_FLOAT64:

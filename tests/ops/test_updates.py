@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from compare import assert_close
 from programs import program
 from reference import sgd_step
 
-from fastnn.ops.updates import RULES, SLOTS, add_penalties, update
+from fastnn.ops.updates import RULES, SLOTS, add_penalties, update, update_tile
+from fastnn.simd import target
+from fastnn.simd.memory import unit_of
+from fastnn.simd.microkernel import tile
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 # whole units of either precision
@@ -106,3 +111,44 @@ def test_an_unknown_rule_does_nothing(dtype):
     before = w.copy(), v.copy()
     run_update(len(RULES), 16, w, g, v, 0, 0, dtype(0.1), dtype(0.9))
     np.testing.assert_array_equal((w, v), before)
+
+
+@program
+def run_tile(mr, units, a, a_row, a_col, d, d_row, g, terms, t0, k):
+    tile(mr, units, a, 0, a_row, a_col, d, 0, d_row, g, 0, units * unit_of(g), terms, t0, k, False)
+
+
+@program
+def run_update_tile(mr, units, a, a_row, a_col, d, d_row, terms, t0, k, w, v, at, row, rule, rate, momentum):
+    update_tile(mr, units, a, 0, a_row, a_col, d, 0, d_row, terms, t0, k, w, v, at, row, rule, rate, momentum)
+
+
+@DTYPES
+@pytest.mark.parametrize("rule", [*RULES.values(), len(RULES)])
+def test_a_tile_of_sums_is_a_gradient(rule, dtype):
+    """The bits of the tile's sums followed by the rule, on rows that may lie apart; what is around them stays."""
+    lanes = target.UNIT_BYTES // np.dtype(dtype).itemsize
+    rate, momentum = dtype(0.1), dtype(0.9)
+    for units, heights in target.UPDATE_ROWS.items():
+        for mr, k, gap in product(sorted(heights), (0, 1, 9), (0, 3)):
+            n = units * lanes
+            a, d, w, v = numbers(2000, dtype, 4)
+            terms = np.array([99, 98, 0, 1, 3, 4, 6, 7, 8, 10, 11])
+            gradient = np.zeros(mr * n, dtype)
+            run_tile(mr, units, a, 1, 40, d, n + 5, gradient, terms, 2, k)
+            expected_w, expected_v = w.copy(), v.copy()
+            for i in range(mr):
+                run_update(rule, n, expected_w, gradient, expected_v, 7 + i * (n + gap), i * n, rate, momentum)
+            run_update_tile(mr, units, a, 1, 40, d, n + 5, terms, 2, k, w, v, 7, n + gap, rule, rate, momentum)
+            what = f"tile {mr} x {units}, k = {k}"
+            np.testing.assert_array_equal(w, expected_w, what)
+            np.testing.assert_array_equal(v, expected_v, what)
+
+
+@DTYPES
+def test_rules_without_velocities_need_none(dtype):
+    a, d, w = numbers(512, dtype, 3)
+    before = w.copy()
+    rows = max(target.UPDATE_ROWS[1])
+    run_update_tile(rows, 1, a, 1, 8, d, 16, np.arange(3), 0, 3, w, w[:0], 0, 16, RULES["sgd"], dtype(0.1), dtype(0))
+    assert not np.array_equal(w, before)

@@ -20,11 +20,6 @@ from fastnn.simd.scalar import constant
 
 _zero, _one = constant(0.0), constant(1.0)
 
-# Lists of samples are made for at least so many products of samples and units of outputs: at 10 samples of 2 units
-# making them took 2.0 us a step, and the whole phase without them 6.4
-LISTING_PAYS = 40
-
-
 @op
 def has_penalties(rule):
     """Whether the weights themselves add to the gradient."""
@@ -80,6 +75,8 @@ def update_panel(net, rule, samples, work, block, ahead, l, copy, j, start, stop
         if lists >= 0:
             terms, t0, k = work.lists, lists + 1, work.lists[lists]
             lists += work.list_size
+            if k == 0 and descends and net.slots.shape[0] == 0:
+                continue  # no gradient and no velocity: the weights stay
         if descends and height == step:
             descend_tile(
                 height, width, rows, a0, a_row, rows, d0, d_row, terms, t0, k, rule.update, net.params, net.slots, at,
@@ -124,7 +121,7 @@ def update_first(rank, n_ranks, net, rule, samples, work, block, following):
     by_units = work.copy_rows > 0
     copy = rank * work.copy_rows
     shared = n_ranks > 1 and not by_units
-    listed = work.nonzero.shape[0] > 0 and block.m * (c1 - c0) >= LISTING_PAYS * lanes
+    listed = work.nonzero.shape[0] > 0
     step = tile_rows(min(c1 - c0, panel_of(work.rows)), lanes)
     if listed:
         step = min(step, listed_rows(c1 - c0, lanes))

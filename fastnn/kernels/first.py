@@ -20,9 +20,9 @@ from fastnn.kernels.rows import activate_rows
 from fastnn.kernels.sparse import list_inputs, note_nonzero, padded_words
 from fastnn.simd.bits import WORD_BITS
 from fastnn.simd.memory import prefetch_at, unit_of, view, view_at
-from fastnn.simd.scalar import constant
+from fastnn.simd.scalar import constant, magnitude_bits
 
-_zero = constant(0.0)
+_infinity = constant(float("inf"))
 _uint8_at, _float32_at, _float64_at = (view_at(t) for t in (types.uint8, types.float32, types.float64))
 
 # Samples are asked for so long before they are gathered: they come in random order from memory that no cache holds
@@ -108,12 +108,15 @@ def gather_rows(rank, net, samples, work, first, base, m, done):
 def all_finite(net, work, base, m):
     """Whether the acts of level 0 of m samples are finite; in whole vectors, while they are in the cache."""
     ld, features = net.levels[0, LD], net.levels[0, UNITS]
-    bad = 0
     for r in range(m):
         x = view(work.rows, net.levels[0, ACTS] + (base + r) * ld, features)
+        top = magnitude_bits(x[0])
         for i in range(features):
-            bad |= 0 if x[i] - x[i] == _zero(x[i]) else 1
-    return bad == 0
+            bits = magnitude_bits(x[i])
+            top = bits if bits > top else top
+        if top >= magnitude_bits(_infinity(x[0])):
+            return False
+    return True
 
 
 @piece

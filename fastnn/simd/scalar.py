@@ -108,3 +108,16 @@ def divided_by_power_of_two(typingctx, x, e):
         return builder.bitcast(builder.sub(builder.bitcast(args[0], integer), n), args[0].type)
 
     return x(x, x), codegen
+
+
+@intrinsic
+def magnitude_bits(typingctx, x):
+    """The bits of |x| as an integer of the same size: ordered as |x| is, infinity and then NaN above all numbers."""
+    _, _, integer = _FORMAT[x]
+    size = integer.width
+
+    def codegen(context, builder, signature, args):
+        bits = builder.bitcast(args[0], integer)
+        return builder.and_(bits, ir.Constant(integer, 2 ** (size - 1) - 1))
+
+    return {32: types.int32, 64: types.int64}[size](x), codegen

@@ -15,6 +15,7 @@ from fastnn.simd.scalar import (
     divided_by_power_of_two,
     exponent_above,
     fma,
+    magnitude_bits,
     polynomial,
     times_power_of_two,
 )
@@ -116,3 +117,21 @@ def test_times_power_of_two(dtype):
     out = np.empty_like(x)
     run_times_power(x, shifted, out)
     np.testing.assert_array_equal(out, np.ldexp(x, n))
+
+
+@program
+def run_magnitude_bits(x, out):
+    for i in range(x.shape[0]):
+        out[i] = magnitude_bits(x[i])
+
+
+@DTYPES
+def test_magnitude_bits_order_numbers_by_magnitude(dtype):
+    info = np.finfo(dtype)
+    rising = [0.0, info.smallest_subnormal, info.tiny, 0.1, 1.0, info.max, np.inf, np.nan]
+    for sign in (1, -1):
+        x = np.array(rising, dtype) * dtype(sign)
+        bits = np.zeros(len(x), np.int32 if dtype == np.float32 else np.int64)
+        run_magnitude_bits(x, bits)
+        assert (np.diff(bits) > 0).all()
+        np.testing.assert_array_equal(bits, np.abs(x).view(bits.dtype))

@@ -10,13 +10,14 @@ from fastnn._jit import piece
 from fastnn.kernels.bundles import ACTIVATION, ACTS, DELTAS, DROP, HELD, LD, PARAMS, STRIP, UNITS, WIDTH
 from fastnn.kernels.matmul import backward_layer, forward_panel, panel_of
 from fastnn.ops.activations import activate, multiply_slope, slope_needs_z
-from fastnn.ops.heads import link, loss_and_delta
+from fastnn.ops.heads import HEADS, link, loss_and_delta
 from fastnn.ops.random import key
 from fastnn.simd.hashing import dropout_factor
 from fastnn.simd.memory import transpose_block, unit_of, view
 from fastnn.simd.scalar import constant
 
 _zero, _one = constant(0.0), constant(1.0)
+SOFTMAX_CE = HEADS["softmax", "cross_entropy"]
 
 
 @piece
@@ -94,6 +95,13 @@ def head_row(net, rule, samples, work, r, sample, spare, factor):
     z = view(rows, levels[last, HELD] + r * ld, width)
     a = view(rows, levels[last, ACTS] + r * ld, width)
     delta = view(rows, levels[last, DELTAS] + r * ld, n)
+    if samples.labels.shape[0] > 0 and rule.head == SOFTMAX_CE:
+        # what loss_and_delta says for a one-hot row, in half its time
+        label = samples.labels[sample]
+        for i in range(n):
+            delta[i] = a[i] * factor
+        delta[label] = (a[label] - _one(a[0])) * factor
+        return log_sum - z[label]
     if samples.labels.shape[0] > 0:
         y = view(work.private, spare, n)
         for i in range(n):

@@ -87,7 +87,7 @@ def step_part(rank, n_ranks, part, net, rule, samples, work, batch_size, control
     former = set_flush_to_zero(-1)
     spare = 2 * work.flipped
     rate = net.keep.dtype.type(0)
-    for start in range(0, samples.n - batch_size + 1, batch_size):
+    for start in range(0, samples.X.shape[0] - batch_size + 1, batch_size):
         if part > _PHASE_A:
             block = Block(batch_size if part == _PHASE_B else 0, True, True, rate, spare)
             update_tiles(0, 1, net, rule, samples, work, block, start + batch_size)

@@ -136,7 +136,6 @@ def _timed_steps(network: MLP, batch_size: int, n_ranks: int) -> Callable[[], fl
     arguments = (plan.net, rule, samples, plan.work, (0, epochs), batch_size, plan.block, True, 0, rates, losses)
 
     def run() -> float:
-        assert X.size  # kept: the kernels have only its address
         with launch.Gang(n_ranks) as gang:
             gang.prepare(launch.TRAIN, arguments)
             start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""FLOOR 3: the user's X, checked once and handed to the kernels by address, as it is.
+"""FLOOR 3: the user's X, checked once and handed to the kernels as it is.
 
 uint8, float32 and float64 in C or Fortran order, strided, read-only or memory-mapped are not copied; the kernels
 convert mini-batch by mini-batch. Other numbers are converted here.
@@ -160,17 +160,6 @@ def bundle(
     targets: np.ndarray,
     weights: np.ndarray,
 ) -> Samples:
-    """The kernels' view of checked inputs and targets. The caller keeps X alive while kernels run."""
+    """The kernels' view of checked inputs and targets."""
     scale, offset = scaling.vectors(X.dtype == np.uint8, X.shape[1], dtype)
-    return Samples(
-        address=X.__array_interface__["data"][0],
-        kind=SOURCE_TYPES[X.dtype],
-        row_bytes=X.strides[0],
-        column_bytes=X.strides[1],
-        n=len(X),
-        scale=scale,
-        offset=offset,
-        labels=labels,
-        targets=targets,
-        weights=weights,
-    )
+    return Samples(X, SOURCE_TYPES[X.dtype], scale, offset, labels, targets, weights)

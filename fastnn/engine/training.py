@@ -54,7 +54,7 @@ class Training:
     ) -> None:
         self.trainer = trainer
         self.net = net = trainer.net
-        self.X = X  # the kernels have only its address
+        self.X = X
         self.validation = validation
         self.has_begun = False  # whether weights may have changed
         self.batch_size = min(int(trainer.batch_size), len(X))

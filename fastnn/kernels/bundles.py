@@ -12,9 +12,13 @@ threshold of dropout (0: none); PARAMS, where the panels of its layer begin in `
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numba import types
+from numba.extending import typeof_impl
+
+from fastnn.simd.memory import MATRIX
 
 UNITS, WIDTH, LD, ACTS, HELD, DELTAS, ACTIVATION, DROP, PARAMS = range(9)
 LEVEL_WORDS = 9
@@ -69,18 +73,20 @@ class Ahead(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """Inputs by address, so that one compiled program reads every type and layout; and their targets."""
+    """Inputs as they are: one compiled program reads every type and layout; and their targets."""
 
-    address: int
-    kind: int  # of SOURCE_TYPES
-    row_bytes: int
-    column_bytes: int
-    n: int
+    X: np.ndarray  # (n, features), of one of SOURCE_TYPES
+    kind: int  # which one
     scale: np.ndarray  # real (features,): input = (value - offset) * scale
     offset: np.ndarray  # real (features,)
     labels: np.ndarray  # int32 (n,): index of the class; or empty
     targets: np.ndarray  # real, flat (n * outputs,): or empty
     weights: np.ndarray  # real (n,): sample weights; or empty
+
+
+@typeof_impl.register(Samples)
+def _type_of_samples(samples: Samples, context: Any) -> types.NamedTuple:
+    return types.NamedTuple([MATRIX, *(typeof_impl(field, context) for field in samples[1:])], Samples)
 
 
 SOURCE_TYPES = {np.dtype(name): kind for kind, name in enumerate(("uint8", "float32", "float64"))}  # native ones

@@ -113,7 +113,7 @@ def train(
     control     see gang.py; PROGRESS counts the finished steps
     """
     former = set_flush_to_zero(-1)
-    n = samples.n
+    n = samples.X.shape[0]
     step = 0
     leave = False
     for e in range(epochs[1] - epochs[0]):
@@ -168,10 +168,10 @@ def predict(rank, n_ranks, net, rule, samples, work, outputs, losses, control):
     base = rank * STRIP
     spare = rank * work.private_size
     one = net.keep.dtype.type(1)
-    for first in range(base, samples.n, n_ranks * STRIP):
+    for first in range(base, samples.X.shape[0], n_ranks * STRIP):
         if atomic_load(control, STOP) != 0:
             break
-        m = min(STRIP, samples.n - first)
+        m = min(STRIP, samples.X.shape[0] - first)
         first_layer(rank, n_ranks, net, samples, work, first, base, m, 0, key(0, 0))
         if samples.kind > 0 and not all_finite(net, work, base, m):
             atomic_store(control, BAD, 1)

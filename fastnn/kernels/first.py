@@ -19,7 +19,7 @@ from fastnn.kernels.matmul import forward_listed, forward_panel, listed_rows, pa
 from fastnn.kernels.rows import activate_rows
 from fastnn.kernels.sparse import list_inputs, note_nonzero, padded_words
 from fastnn.simd.bits import WORD_BITS
-from fastnn.simd.memory import prefetch_at, unit_of, view, view_at
+from fastnn.simd.memory import address_of, prefetch_at, unit_of, view, view_at
 from fastnn.simd.scalar import constant, magnitude_bits
 
 _infinity = constant(float("inf"))
@@ -50,8 +50,8 @@ def gather(samples, sample, out):
     """out = (value - offset) * scale for one sample: the only code that knows the inputs' type and layout."""
     n = out.shape[0]
     real = out.dtype.type
-    at = samples.address + sample * samples.row_bytes
-    step = samples.column_bytes
+    row_bytes, step = samples.X.strides
+    at = address_of(samples.X) + sample * row_bytes
     scale, offset = samples.scale, samples.offset
     if samples.kind == 0 and step == 1:
         convert(_uint8_at(at, n), offset, scale, out)
@@ -74,8 +74,9 @@ def gather(samples, sample, out):
 @op
 def asked_bytes(net, samples, work):
     """Bytes of a sample, if asking for them in advance is of use: not if they come in order or lie apart."""
-    size = net.levels[0, UNITS] * samples.column_bytes
-    return 0 if work.order.shape[0] == 0 or size > samples.row_bytes else size
+    row_bytes, step = samples.X.strides
+    size = net.levels[0, UNITS] * step
+    return 0 if work.order.shape[0] == 0 or size > row_bytes else size
 
 
 @op
@@ -83,7 +84,7 @@ def ask_for_bytes(samples, work, place, m, start, stop):
     """Have the bytes start .. stop of the m samples that follow `place` of the order brought to the cache."""
     for line in range((start + 63) // 64 * 64, stop, 64):
         for p in range(place, place + m):
-            prefetch_at(samples.address + work.order[p] * samples.row_bytes + line)
+            prefetch_at(address_of(samples.X) + work.order[p] * samples.X.strides[0] + line)
 
 
 @piece

@@ -113,8 +113,8 @@ def plan_ahead(rank, n_ranks, net, samples, work, m, following, start, by_units)
     if by_units:
         r0, r1 = 0, m
     place = following + r0
-    n = min(r1 - r0, AHEAD, samples.n - place) if asked_bytes(net, samples, work) > 0 else 0
-    return Ahead(place, max(n, 0), start, samples.column_bytes * (1 if by_units else n_ranks))
+    n = min(r1 - r0, AHEAD, samples.X.shape[0] - place) if asked_bytes(net, samples, work) > 0 else 0
+    return Ahead(place, max(n, 0), start, samples.X.strides[1] * (1 if by_units else n_ranks))
 
 
 @piece

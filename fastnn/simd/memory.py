@@ -12,6 +12,20 @@ from fastnn.simd import target
 
 I64 = ir.IntType(64)
 
+# A matrix of numbers of any type, in any layout: of an array that it is given Numba compares the size of the numbers
+# alone, and not even that for a type that NumPy does not have
+MATRIX = types.Array(types.voidptr, 2, "A")
+
+
+@intrinsic
+def address_of(typingctx, a):
+    """Where an array begins, in bytes."""
+
+    def codegen(context, builder, signature, args):
+        return builder.ptrtoint(context.make_array(a)(context, builder, args[0]).data, I64)
+
+    return types.int64(a), codegen
+
 
 @intrinsic
 def unit_of(typingctx, a):

@@ -8,7 +8,7 @@ from numba import types
 from programs import program
 
 from fastnn.simd import target
-from fastnn.simd.memory import transpose_block, transpose_reference, view, view_at
+from fastnn.simd.memory import MATRIX, address_of, transpose_block, transpose_reference, view, view_at
 
 _uint8_at, _float32_at, _float64_at = (view_at(t) for t in (types.uint8, types.float32, types.float64))
 
@@ -56,6 +56,21 @@ def test_a_view_at_an_address_reads_its_type_wherever_it_lies(kind, dtype, offse
     out = np.full(33, -1.0)
     read_at(kind, memory.ctypes.data + offset, 31, out)
     np.testing.assert_array_equal(out, [*values, -1, -1])
+
+
+@program
+def where(X):
+    return address_of(X), X.shape, X.strides
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_a_matrix_of_any_numbers_is_found_where_it_lies(dtype):
+    """By the entry that is compiled for MATRIX: called by its name, the program would be compiled for each type."""
+    where.compile((MATRIX,))
+    (entry,) = (compiled.entry_point for kind, compiled in where.overloads.items() if kind == (MATRIX,))
+    X = np.zeros((6, 10), dtype)
+    for part in (X, X[1:], X[::-2, 3:], X.T, X[:, ::-1], np.broadcast_to(X[0], (4, 10))):
+        assert entry(part) == (part.__array_interface__["data"][0], part.shape, part.strides)
 
 
 def block(dtype):

@@ -12,16 +12,13 @@ import numpy as np
 
 from fastnn.engine import launch
 from fastnn.engine.labels import Encoded
-from fastnn.engine.samples import bundle, check_finite, has_idle_inputs
+from fastnn.engine.samples import bundle, check_finite
 from fastnn.engine.workspace import Plan
-from fastnn.kernels.bundles import STRIP, Rule
+from fastnn.kernels.bundles import Rule
 from fastnn.kernels.gang import BAD
 
 if TYPE_CHECKING:
     from fastnn.engine.network import MLP
-
-# Predictions of at least so many samples look for inputs that are idle
-_MANY = 16 * STRIP
 
 
 class Predictor:
@@ -53,14 +50,13 @@ class Predictor:
         seconds = launch.expected_seconds(operations, n_ranks)
         if n_ranks == 1 and seconds < launch.SHORT_SECONDS and self._lock.acquire(blocking=False):
             try:
-                plan = self._plan = self._plan or Plan(net, n_ranks=1)
+                plan = self._plan = self._plan or Plan(net, n_ranks=1, skip_zeros=True)
                 finite = self._launch(self._gang, plan, samples, head, outputs, losses, seconds)
             finally:
                 self._lock.release()
         else:
-            skips = len(X) >= _MANY and has_idle_inputs(X, net.input_offset)
             with launch.Gang(n_ranks) as gang:
-                plan = Plan(net, n_ranks=n_ranks, skip_zeros=skips)
+                plan = Plan(net, n_ranks=n_ranks, skip_zeros=True)
                 finite = self._launch(gang, plan, samples, head, outputs, losses, seconds)
         if not finite:
             check_finite(X, "X")

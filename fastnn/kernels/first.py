@@ -28,6 +28,10 @@ _uint8_at, _float32_at, _float64_at = (view_at(t) for t in (types.uint8, types.f
 # Samples are asked for so long before they are gathered: they come in random order from memory that no cache holds
 AHEAD = 16
 
+# Lists pay if they leave out one input in so many. In MNIST 61% of the inputs are zero in a whole tile of four samples.
+# An epoch of 784-256-10 took 0.5 of the time where 66% of them are, 0.9 at 32%, 0.95 at 24%, and 1.1 at 13%
+IDLE_PART = 4
+
 
 @op
 def own_columns(rank, n_ranks, net, work):
@@ -122,7 +126,10 @@ def all_finite(net, work, base, m):
 
 @piece
 def list_terms(rank, net, work, m, done, n_columns):
-    """A list of terms for every tile of the m rows and n_columns columns; returns the height of the tiles."""
+    """A list of terms for every tile of the m rows and n_columns columns; returns the height of the tiles.
+
+    Or 0 without lists, if that of the first tile has nearly all terms.
+    """
     n = net.levels[0, UNITS]
     height = listed_rows(n_columns, unit_of(work.rows))
     if m <= WORD_BITS:  # tiles of equal height
@@ -134,6 +141,8 @@ def list_terms(rank, net, work, m, done, n_columns):
         words = view(work.nonzero, rank * work.nonzero_part + r // WORD_BITS * padded_words(n), padded_words(n))
         samples = ((1 << min(height, m - i)) - 1) << (r % WORD_BITS)
         list_inputs(words, n, samples, view(work.lists, at, work.list_size))
+        if i == 0 and work.lists[at] > n - n // IDLE_PART:
+            return 0
         at += work.list_size
     return height
 

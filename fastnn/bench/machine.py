@@ -71,8 +71,10 @@ def best_seconds(run: Callable[[], Any], repeats: int) -> float:
 def _seconds_a_time(gang: launch.Gang, program: Any, arguments: tuple[Any, ...], effort: Effort) -> float:
     """Seconds that one of the `times` of a program takes, repeated so often that the launch no longer matters."""
 
+    entry = gang.prepare(program, (*arguments, 0))
+
     def run(times: int) -> None:
-        gang.run(program, (*arguments, times), expected_seconds=1.0)
+        gang.run(entry, (*arguments, times), expected_seconds=1.0)
 
     times = 1
     while (seconds := best_seconds(partial(run, times), 1)) < effort.seconds / 4:
@@ -110,5 +112,6 @@ def barrier_and_launch_us(n_threads: int, effort: Effort = FULL) -> tuple[float,
     """Microseconds of one barrier of the gang, and of waking the gang for a program that does nothing."""
     with launch.Gang(n_threads) as gang:
         barrier = _seconds_a_time(gang, programs.meet, (), effort)
-        nothing = best_seconds(lambda: gang.run(programs.meet, (0,), expected_seconds=1.0), 20 * effort.repeats)
+        entry = gang.prepare(programs.meet, (0,))
+        nothing = best_seconds(lambda: gang.run(entry, (0,), expected_seconds=1.0), 20 * effort.repeats)
     return 1e6 * barrier, 1e6 * nothing

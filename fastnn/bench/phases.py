@@ -11,7 +11,7 @@ import numpy as np
 from fastnn.bench import programs
 from fastnn.bench.machine import FULL, Effort, barrier_and_launch_us, best_seconds
 from fastnn.bench.workloads import WORKLOADS, Workload, images, training_seconds
-from fastnn.engine.samples import Scaling, bundle, has_idle_inputs
+from fastnn.engine.samples import bundle, has_idle_inputs
 from fastnn.engine.workspace import Plan
 from fastnn.kernels.gang import CONTROL_WORDS
 from fastnn.ops.heads import HEADS
@@ -44,7 +44,7 @@ def measure(workload: Workload, effort: Effort) -> dict[str, Any]:
     )
     rule = plan.rule(HEADS["softmax", "cross_entropy"], workload.optimizer().momentum)
     nothing = np.empty(0, net.dtype)
-    samples = bundle(X, Scaling(None, None), net.dtype, y.astype(np.int32), nothing, nothing)
+    samples = bundle(X, net.scaling, y.astype(np.int32), nothing, nothing)
     plan.work.order[:] = np.random.default_rng(0).permutation(len(X))
     control = np.zeros(CONTROL_WORDS, np.int64)
     n_steps = len(X) // workload.batch_size

@@ -21,7 +21,7 @@ from fastnn import _jit
 from fastnn.engine import launch
 from fastnn.engine.files import replace_file
 from fastnn.engine.network import MLP
-from fastnn.engine.samples import Scaling, bundle
+from fastnn.engine.samples import bundle
 from fastnn.engine.workspace import Plan, goes_by_units
 from fastnn.ops.heads import HEADS
 
@@ -129,7 +129,7 @@ def _timed_steps(network: MLP, batch_size: int, n_ranks: int) -> Callable[[], fl
     rng = np.random.default_rng(0)
     X, y = rng.random((n, network.sizes[0]), np.float32), rng.integers(0, network.sizes[-1], n, np.int32)
     nothing = np.empty(0, network.dtype)
-    samples = bundle(X, Scaling(None, None), network.dtype, y, nothing, nothing)
+    samples = bundle(X, network.scaling, y, nothing, nothing)
     plan = Plan(network, n_ranks=n_ranks, batch_size=batch_size, n_samples=n, update="momentum")
     rule = plan.rule(HEADS["softmax", "cross_entropy"], momentum=0.9)
     rates, losses = np.zeros(epochs * n // batch_size), np.zeros(epochs)
@@ -137,9 +137,9 @@ def _timed_steps(network: MLP, batch_size: int, n_ranks: int) -> Callable[[], fl
 
     def run() -> float:
         with launch.Gang(n_ranks) as gang:
-            gang.prepare(launch.TRAIN, arguments)
+            entry = gang.prepare(launch.TRAIN, arguments)
             start = time.perf_counter()
-            gang.run(launch.TRAIN, arguments, expected_seconds=1.0)
+            gang.run(entry, arguments, expected_seconds=1.0)
             return (time.perf_counter() - start) / rates.size
 
     return run

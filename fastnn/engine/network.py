@@ -81,7 +81,7 @@ class MLP:
             raise ValueError("output 'softmax' needs at least 2 outputs, got 1; for two classes use 'logistic'")
         self.dtype = _checked_dtype(dtype)
         self.seed = _checks.integer("seed", seed, 0)
-        self.scaling = Scaling(None, None)
+        self.scaling = Scaling(None, None, self.sizes[0], self.dtype)
         self.input_scale = input_scale
         self.input_offset = input_offset
         self._classes: np.ndarray | None = None
@@ -199,7 +199,8 @@ class MLP:
 
     @input_scale.setter
     def input_scale(self, value: Any) -> None:
-        self.scaling = Scaling(checked_scaling("input_scale", value, self.sizes[0]), self.input_offset)
+        scale = checked_scaling("input_scale", value, self.sizes[0])
+        self.scaling = Scaling(scale, self.input_offset, self.sizes[0], self.dtype)
 
     @property
     def input_offset(self) -> float | np.ndarray | None:
@@ -208,7 +209,8 @@ class MLP:
 
     @input_offset.setter
     def input_offset(self, value: Any) -> None:
-        self.scaling = Scaling(self.input_scale, checked_scaling("input_offset", value, self.sizes[0]))
+        offset = checked_scaling("input_offset", value, self.sizes[0])
+        self.scaling = Scaling(self.input_scale, offset, self.sizes[0], self.dtype)
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_predictor"}

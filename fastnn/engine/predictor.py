@@ -6,6 +6,7 @@ The scratch memory of short predictions is kept between calls: making it takes t
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,11 +15,14 @@ from fastnn.engine import launch
 from fastnn.engine.labels import Encoded
 from fastnn.engine.samples import bundle, check_finite
 from fastnn.engine.workspace import Plan
-from fastnn.kernels.bundles import Rule
+from fastnn.kernels.bundles import Rule, Samples
 from fastnn.kernels.gang import BAD
 
 if TYPE_CHECKING:
     from fastnn.engine.network import MLP
+
+# A prediction has as many ranks as pay for so many samples
+_MANY = 4096
 
 
 class Predictor:
@@ -26,9 +30,12 @@ class Predictor:
 
     def __init__(self, network: MLP) -> None:
         self._network = network
-        self._nothing = (np.empty(0, np.int32), np.empty(0, network.dtype))
+        self._operations = 2 * network.n_parameters  # of a sample
+        self._no_labels, self._nothing = np.empty(0, np.int32), np.empty(0, network.dtype)
+        self._no_losses = np.empty(0)
         self._plan: Plan | None = None
-        self._rules: dict[int, Rule] = {}  # by head; making one takes as long as 5% of a row
+        self._entry: Callable[..., Any] | None = None
+        self._rules: dict[int, Rule] = {}  # by head; making one takes half as long as a row
         self._gang = launch.Gang(1)
         self._lock = threading.Lock()
 
@@ -39,36 +46,38 @@ class Predictor:
 
         Raises ValueError if an input is not finite, as it is or in the network's precision.
         """
-        net = self._network
-        no_labels, nothing = self._nothing
-        labels, targets = (no_labels, nothing) if encoded is None else encoded[:2]
-        samples = bundle(X, net.scaling, net.dtype, labels, targets, nothing)
-        outputs = np.empty(len(X) * net.sizes[-1], net.dtype)
-        losses = np.empty(0 if encoded is None else len(X))
-        operations = 2 * net.n_parameters * len(X)
-        n_ranks = launch.useful_ranks(min(operations, 2 * net.n_parameters * 4096), n_threads)
-        seconds = launch.expected_seconds(operations, n_ranks)
-        if n_ranks == 1 and seconds < launch.SHORT_SECONDS and self._lock.acquire(blocking=False):
+        net, n = self._network, len(X)
+        outputs = np.empty((n, net.sizes[-1]), net.dtype)
+        if encoded is None:
+            losses = self._no_losses
+            samples = bundle(X, net.scaling, self._no_labels, self._nothing, self._nothing)
+        else:
+            losses = np.empty(n)
+            samples = bundle(X, net.scaling, encoded.labels, encoded.targets, self._nothing)
+        n_ranks = launch.useful_ranks(self._operations * (n if n < _MANY else _MANY), n_threads)
+        seconds = launch.expected_seconds(self._operations * n, n_ranks)
+        if n_ranks == 1 and seconds < launch.SHORT_SECONDS and self._lock.acquire(False):
             try:
                 plan = self._plan = self._plan or Plan(net, n_ranks=1, skip_zeros=True)
-                finite = self._launch(self._gang, plan, samples, head, outputs, losses, seconds)
+                is_finite = self._launch(self._gang, plan, head, samples, outputs, losses, seconds)
             finally:
                 self._lock.release()
         else:
             with launch.Gang(n_ranks) as gang:
-                plan = Plan(net, n_ranks=n_ranks, skip_zeros=True)
-                finite = self._launch(gang, plan, samples, head, outputs, losses, seconds)
-        if not finite:
+                is_finite = self._launch(
+                    gang, Plan(net, n_ranks=n_ranks, skip_zeros=True), head, samples, outputs, losses, seconds
+                )
+        if not is_finite:
             check_finite(X, "X")
             raise ValueError(f"X must be within the range of {net.dtype} once it is scaled; its values are too large")
-        return outputs.reshape(len(X), -1), losses
+        return outputs, losses
 
     def _launch(
         self,
         gang: launch.Gang,
         plan: Plan,
-        samples: Any,
         head: int,
+        samples: Samples,
         outputs: np.ndarray,
         losses: np.ndarray,
         seconds: float,
@@ -77,5 +86,7 @@ class Predictor:
         if head not in self._rules:
             self._rules[head] = plan.rule(head)
         arguments = (plan.net, self._rules[head], samples, plan.work, outputs, losses)
-        gang.run(launch.PREDICT, arguments, expected_seconds=seconds)
+        if self._entry is None:
+            self._entry = gang.prepare(launch.PREDICT, arguments)
+        gang.run(self._entry, arguments, expected_seconds=seconds)
         return not gang.control[BAD]

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from fastnn import _checks
-from fastnn.kernels.bundles import SOURCE_TYPES, Samples
+from fastnn.kernels.bundles import BYTES, SOURCE_TYPES, Samples
 from fastnn.kernels.first import IDLE_PART
 
 # Share of inputs that must be idle in four samples for a training to look for them
 IDLE_SHARE = 1 / IDLE_PART
+MOST_SAMPLES = 2**31
 _CHUNK_BYTES = 16 * 2**20
 
 
@@ -38,6 +39,16 @@ def as_matrix(X: Any, n_features: int, name: str = "X", finite: bool = True) -> 
     ValueError
         For an empty X, another number of features, NaN or infinity.
     """
+    usual = type(X) is np.ndarray and X.dtype in SOURCE_TYPES and X.ndim == 2
+    if not (usual and X.shape[1] == n_features and 0 < len(X) < MOST_SAMPLES):
+        X = _made_matrix(X, n_features, name)
+    if finite:
+        check_finite(X, name)
+    return X
+
+
+def _made_matrix(X: Any, n_features: int, name: str) -> np.ndarray:
+    """What `as_matrix` makes of anything but the usual array, or why it cannot."""
     if hasattr(X, "tocsr"):
         raise TypeError(f"{name} is a sparse matrix, which is not supported; pass {name}.toarray()")
     _checks.unmasked(name, X)
@@ -54,7 +65,7 @@ def as_matrix(X: Any, n_features: int, name: str = "X", finite: bool = True) -> 
         raise ValueError(
             f"{name} must have one row a sample, got shape {X.shape}; for a single sample pass {name}[None, :]"
         )
-    if len(X) >= 2**31:
+    if len(X) >= MOST_SAMPLES:
         raise ValueError(f"{name} must have fewer than 2**31 samples, got {len(X)}; train on parts of it")
     if len(X) == 0:
         raise ValueError(f"{name} must have at least one sample, got shape {X.shape}")
@@ -67,8 +78,6 @@ def as_matrix(X: Any, n_features: int, name: str = "X", finite: bool = True) -> 
     if X.dtype not in SOURCE_TYPES:
         narrow = X.dtype.kind == "b" or (X.dtype.kind in "iuf" and X.dtype.itemsize <= 2)
         X = X.astype(np.float32 if narrow else np.float64)
-    if finite:
-        check_finite(X, name)
     return X
 
 
@@ -136,30 +145,27 @@ def checked_scaling(name: str, value: Any, n_features: int) -> float | np.ndarra
 class Scaling:
     """input = (x - offset) * scale, each a number or one a feature; None as in `MLP`. Not changed once it is made."""
 
-    def __init__(self, scale: float | np.ndarray | None, offset: float | np.ndarray | None) -> None:
+    def __init__(
+        self, scale: float | np.ndarray | None, offset: float | np.ndarray | None, n_features: int, dtype: np.dtype
+    ) -> None:
         self.scale = scale
         self.offset = offset
-        self._vectors: dict[tuple[bool, int, np.dtype], tuple[np.ndarray, np.ndarray]] = {}
+        self._shape = n_features, dtype
+        self._vectors: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
-    def vectors(self, of_bytes: bool, n_features: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-        """(scale, offset), each (n_features,) of dtype; `of_bytes` if x is uint8."""
-        key = of_bytes, n_features, dtype
-        if key not in self._vectors:
+    def vectors(self, kind: int) -> tuple[np.ndarray, np.ndarray]:
+        """(scale, offset), each (n_features,) of the network's precision; `kind` of SOURCE_TYPES says what x is."""
+        if kind not in self._vectors:
+            n_features, dtype = self._shape
             scales, offsets = np.empty(n_features), np.empty(n_features)
-            scales[:] = (1 / 255 if of_bytes else 1.0) if self.scale is None else self.scale
+            scales[:] = (1 / 255 if kind == BYTES else 1.0) if self.scale is None else self.scale
             offsets[:] = 0.0 if self.offset is None else self.offset
-            self._vectors[key] = scales.astype(dtype), offsets.astype(dtype)
-        return self._vectors[key]
+            self._vectors[kind] = scales.astype(dtype), offsets.astype(dtype)
+        return self._vectors[kind]
 
 
-def bundle(
-    X: np.ndarray,
-    scaling: Scaling,
-    dtype: np.dtype,
-    labels: np.ndarray,
-    targets: np.ndarray,
-    weights: np.ndarray,
-) -> Samples:
+def bundle(X: np.ndarray, scaling: Scaling, labels: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Samples:
     """The kernels' view of checked inputs and targets."""
-    scale, offset = scaling.vectors(X.dtype == np.uint8, X.shape[1], dtype)
-    return Samples(X, SOURCE_TYPES[X.dtype], scale, offset, labels, targets, weights)
+    kind = SOURCE_TYPES[X.dtype]
+    scale, offset = scaling.vectors(kind)
+    return Samples(X, kind, scale, offset, labels, targets, weights)

@@ -81,7 +81,7 @@ class Training:
             trainer.l2,
             trainer.max_norm or 0.0,
         )
-        self.samples = bundle(X, net.scaling, net.dtype, encoded.labels, encoded.targets, weights)
+        self.samples = bundle(X, net.scaling, encoded.labels, encoded.targets, weights)
         self.schedule = schedules.make(trainer.schedule)
         # until an epoch has been timed; tiny networks spend more on steps and samples than on arithmetic
         self.seconds_an_epoch = (
@@ -142,7 +142,7 @@ class Training:
         losses = np.zeros(n_epochs)
         before = self.net._parameters.flat.copy()
         arguments = self._arguments((epoch, epoch + n_epochs), rates, losses)
-        self.gang.prepare(launch.TRAIN, arguments)  # compiles, if it must, before the clock runs
+        entry = self.gang.prepare(launch.TRAIN, arguments)  # compiles, if it must, before the clock runs
 
         def tick(steps: int) -> None:
             if trainer._stops_at_once:
@@ -155,7 +155,7 @@ class Training:
         self.gang.control[gang.PROGRESS] = 0
         interrupt: KeyboardInterrupt | None = None
         try:
-            self.gang.run(launch.TRAIN, arguments, expected_seconds=self.seconds_an_epoch * n_epochs, tick=tick)
+            self.gang.run(entry, arguments, expected_seconds=self.seconds_an_epoch * n_epochs, tick=tick)
         except KeyboardInterrupt as error:
             interrupt = error
         # whole epochs, unless the gang left before the end

@@ -90,6 +90,7 @@ def _type_of_samples(samples: Samples, context: Any) -> types.NamedTuple:
 
 
 SOURCE_TYPES = {np.dtype(name): kind for kind, name in enumerate(("uint8", "float32", "float64"))}  # native ones
+BYTES = SOURCE_TYPES[np.dtype("uint8")]
 
 
 class Work(NamedTuple):

@@ -159,7 +159,7 @@ def predict(rank, n_ranks, net, rule, samples, work, outputs, losses, control):
 
     BAD is set if an input is NaN or infinite: what comes out may then be finite all the same.
 
-    outputs     real, flat (n * units of the last level)        written
+    outputs     real (n, units of the last level)               written
     losses      float64 (n,), or empty                          written
     """
     former = set_flush_to_zero(-1)

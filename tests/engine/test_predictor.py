@@ -1,12 +1,23 @@
-"""Predictions: one row has the bits of many, whatever is left out."""
+"""Predictions: one row has the bits of many, whatever is left out; the kept plan serves threads, changes and errors."""
 
 from __future__ import annotations
 
+import copy
+import pickle
+import sys
+import time
+import weakref
+
+import numba
 import numpy as np
 import pytest
+from data import problem
+from programs import in_threads
 
-from fastnn import MLP
-from fastnn.engine import predictor
+from fastnn import MLP, SGD, Trainer
+from fastnn.engine import launch, predictor
+from fastnn.engine.labels import encode
+from fastnn.engine.samples import bundle
 from fastnn.engine.workspace import Plan
 
 FEATURES = 83
@@ -47,3 +58,144 @@ def test_strips_that_are_full_of_zeros_beside_strips_that_have_none(n_threads, m
     outputs = MLP([FEATURES, 70, 3], seed=1).outputs(mixed, n_threads=n_threads)
     without_lists(monkeypatch)
     np.testing.assert_array_equal(MLP([FEATURES, 70, 3], seed=1).outputs(mixed, n_threads=1), outputs)
+
+
+@pytest.mark.parametrize(("output", "loss"), [("softmax", "cross_entropy"), ("logistic", "mse"), ("identity", "mse")])
+def test_losses_of_a_row_are_those_among_others(output, loss):
+    X, Y = problem(output, 37)
+    net = MLP([13, 67, 5], output=output, seed=1)
+
+    def scored(rows):
+        return net.outputs(X[rows], encode(Y[rows], len(X[rows]), output, 5, net.dtype, None), loss)
+
+    outputs, losses = scored(slice(None))
+    assert losses.shape == (37,) and (losses > 0).all()
+    for r in range(37):
+        one, its_loss = scored(slice(r, r + 1))
+        np.testing.assert_array_equal(one, outputs[r : r + 1])
+        assert its_loss == losses[r]
+        np.testing.assert_array_equal(net.outputs(X[r : r + 1]), one)
+
+
+@pytest.mark.parametrize("n_rows", [1, 100])
+def test_several_threads_at_once(n_rows):
+    net = MLP([FEATURES, 130, 60, 3], seed=1)
+    parts = [images(n_rows + i, 0.3, source) for i in range(6) for source in ("uint8", "float32")]
+    expected = [net.outputs(X) for X in parts]
+
+    def predict(rank):
+        return [np.array_equal(net.outputs(parts[i]), expected[i]) for i in np.arange(1200 // n_rows) * (rank + 1) % 12]
+
+    assert all(map(all, in_threads(4, predict)))
+
+
+def test_the_weights_and_the_scale_of_the_moment_count():
+    X, Y = problem("softmax", 60)
+    net = MLP([13, 20, 5], seed=1)
+    for change in (
+        lambda: Trainer(net, optimizer=SGD(0.1), max_epochs=1, verbose=0).fit(X, Y),
+        lambda: setattr(net, "weights", [2 * W for W in net.weights]),
+        lambda: setattr(net, "input_scale", 0.5),
+        lambda: setattr(net, "input_offset", np.arange(13.0)),
+    ):
+        before = net.outputs(X[:1])
+        change()
+        after = net.outputs(X[:1])
+        assert not np.array_equal(after, before)
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(net)).outputs(X[:1]), after)
+
+
+def test_copies_after_a_prediction_have_memory_of_their_own():
+    X = images(1, 0.5)
+    net = MLP([FEATURES, 7, 3], seed=1)
+    expected = net.outputs(X)
+    for copied in (copy.copy(net), copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        np.testing.assert_array_equal(copied.outputs(X), expected)
+        assert copied._predictor._plan is not net._predictor._plan
+    twin = copy.deepcopy(net)
+    net.biases = [np.ones(7), np.ones(3)]
+    np.testing.assert_array_equal(twin.outputs(X), expected)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e39])
+def test_after_a_row_that_is_refused_the_next_is_not(bad):
+    net = MLP([FEATURES, 7, 3], activation="logistic", seed=1)
+    X = images(2, 0.2, "float64")
+    expected = net.outputs(X[1:])
+    plan = net._predictor._plan
+    X[0, 5] = bad
+    for _ in range(2):
+        with pytest.raises(ValueError, match="X must be"):
+            net.predict(X[:1])
+        np.testing.assert_array_equal(net.outputs(X[1:]), expected)
+    assert net._predictor._plan is plan
+    assert not net._predictor._lock.locked()
+
+
+def test_while_the_kept_plan_is_in_use_another_is_made():
+    net, X = MLP([FEATURES, 7, 3], seed=1), images(3, 0.5)
+    expected = net.outputs(X)
+    with net._predictor._lock:
+        np.testing.assert_array_equal(net.outputs(X), expected)
+
+
+def test_the_samples_are_alive_as_long_as_they_are_read_and_no_longer(monkeypatch):
+    """By a gang as well as by the calling thread."""
+
+    class Matrix(np.ndarray):
+        """An array that can be weakly referenced."""
+
+    net = MLP([FEATURES, 7, 3], seed=1)
+    for seconds in (launch.SHORT_SECONDS, -1.0):
+        monkeypatch.setattr(launch, "SHORT_SECONDS", seconds)
+        X = images(40, 0.5).view(Matrix)
+        expected = np.array(net.outputs(X))
+        reference, count = weakref.ref(X), sys.getrefcount(X)
+        net.outputs(X)
+        for _ in range(500):  # a rank lets go of them a moment later
+            if sys.getrefcount(X) == count:
+                break
+            time.sleep(0.01)
+        del X
+        assert reference() is None
+        np.testing.assert_array_equal(net.outputs(images(40, 0.5)), expected)
+
+
+def test_outputs_belong_to_the_caller():
+    net, X = MLP([FEATURES, 7, 3], seed=1), images(2, 0.5)
+    first = net.outputs(X[:1])
+    kept = first.copy()
+    assert first.flags.writeable and first.flags.c_contiguous and first.dtype == np.float32
+    second = net.outputs(X[1:])
+    np.testing.assert_array_equal(first, kept)
+    assert not np.shares_memory(first, second)
+
+
+def test_one_compiled_program_reads_every_type_and_layout():
+    """Their Numba type is the same, read-only or strided; and `prepare` finds the entry that it found before."""
+    net = MLP([FEATURES, 7, 3], seed=1)
+    nothing, no_labels = np.empty(0, np.float32), np.empty(0, np.int32)
+    read_only = images(4, 0.5)
+    read_only.flags.writeable = False
+    kinds = [read_only, *(images(4, 0.5, source) for source in ("uint8", "float32", "float64"))]
+    kinds += [np.asfortranarray(kinds[2]), kinds[3][::-2], np.broadcast_to(kinds[1][0], (4, FEATURES))]
+    bundles = [bundle(X, net.scaling, no_labels, nothing, nothing) for X in kinds]
+    assert len({numba.typeof(samples) for samples in bundles}) == 1
+
+    plan, gang = Plan(net, n_ranks=1), launch.Gang(1)
+    entries = {
+        gang.prepare(launch.PREDICT, (plan.net, plan.rule(0), samples, plan.work, np.empty((4, 3), "f"), np.empty(0)))
+        for samples in bundles
+    }
+    assert len(entries) == 1
+
+
+def test_a_matrix_of_another_size_is_an_error_and_not_read():
+    """The entry takes arguments without asking for their types; it still notices numbers of another size."""
+    net, X = MLP([FEATURES, 7, 3], seed=1), images(1, 0.5)
+    net.outputs(X)
+    plan, gang, nothing = Plan(net, n_ranks=1), launch.Gang(1), np.empty(0, np.float32)
+    samples = bundle(X, net.scaling, np.empty(0, np.int32), nothing, nothing)
+    arguments = (plan.net, plan.rule(0), samples, plan.work, np.empty((1, 3), np.float64), np.empty(0))
+    with pytest.raises(TypeError, match="unbox"):
+        gang.run(gang.prepare(launch.PREDICT, arguments), arguments, expected_seconds=0.0)

@@ -9,9 +9,6 @@ import numpy as np
 
 import fastnn
 from fastnn.bench.machine import peak_gflops
-from fastnn.engine import launch
-from fastnn.engine.samples import Scaling, as_matrix, bundle
-from fastnn.engine.workspace import Plan
 from peers.data import SEED, Parameters, Samples
 from peers.jobs import Prediction, Training
 from peers.order import shuffled
@@ -93,26 +90,10 @@ class Predicts:
 
 
 class PredictsUnchecked(Predicts):
-    """The compiled program alone, on a plan made once: what prediction without validation can be at best."""
-
-    def begin(self, X: np.ndarray, parameters: Parameters) -> None:
-        super().begin(X, parameters)
-        net, self.X = self.net, as_matrix(X, self.job.sizes[0])
-        nothing = np.empty(0, net.dtype)
-        plan = self.plan = Plan(net, n_ranks=1)
-        samples = bundle(
-            self.X, Scaling(net.input_scale, net.input_offset), net.dtype, np.empty(0, np.int32), nothing, nothing
-        )
-        self.outputs = np.empty((len(X), self.job.sizes[-1]), net.dtype)
-        control = launch.Gang(1).control
-        losses = np.empty(0)
-        self.arguments: tuple[Any, ...] = (
-            0, 1, plan.net, plan.rule(0), samples, plan.work, self.outputs.reshape(-1), losses, control,
-        )  # fmt: skip
+    """All of `predict_proba` but the validation of X."""
 
     def run(self) -> np.ndarray:
-        launch.PREDICT(*self.arguments)
-        return self.outputs
+        return self.net._predictor.run(self.X, None, 0)[0]
 
 
 class Peak:

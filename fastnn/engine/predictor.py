@@ -21,16 +21,13 @@ from fastnn.kernels.gang import BAD
 if TYPE_CHECKING:
     from fastnn.engine.network import MLP
 
-# A prediction has as many ranks as pay for so many samples
-_MANY = 4096
-
 
 class Predictor:
     """The forward runs of one network. Used by several threads at once, all but one make a plan of their own."""
 
     def __init__(self, network: MLP) -> None:
         self._network = network
-        self._operations = 2 * network.n_parameters  # of a sample
+        self._operations = 2 * network.n_parameters  # floating-point ones of a sample
         self._no_labels, self._nothing = np.empty(0, np.int32), np.empty(0, network.dtype)
         self._no_losses = np.empty(0)
         self._plan: Plan | None = None
@@ -54,8 +51,9 @@ class Predictor:
         else:
             losses = np.empty(n)
             samples = bundle(X, net.scaling, encoded.labels, encoded.targets, self._nothing)
-        n_ranks = launch.useful_ranks(self._operations * (n if n < _MANY else _MANY), n_threads)
-        seconds = launch.expected_seconds(self._operations * n, n_ranks)
+        operations = self._operations * n
+        n_ranks = launch.useful_ranks(operations, n_threads)
+        seconds = launch.expected_seconds(operations, n_ranks)
         if n_ranks == 1 and seconds < launch.SHORT_SECONDS and self._lock.acquire(False):
             try:
                 plan = self._plan = self._plan or Plan(net, n_ranks=1, skip_zeros=True)

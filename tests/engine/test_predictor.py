@@ -199,3 +199,11 @@ def test_a_matrix_of_another_size_is_an_error_and_not_read():
     arguments = (plan.net, plan.rule(0), samples, plan.work, np.empty((1, 3), np.float64), np.empty(0))
     with pytest.raises(TypeError, match="unbox"):
         gang.run(gang.prepare(launch.PREDICT, arguments), arguments, expected_seconds=0.0)
+
+
+@pytest.mark.parametrize(("n_rows", "n_ranks"), [(1, 1), (500, 1), (1300, 2), (1700, 3), (100_000, 4)])
+def test_a_prediction_has_more_ranks_where_they_pay_for_their_threads(n_rows, n_ranks, monkeypatch):
+    monkeypatch.setattr(launch, "most_ranks", lambda n_threads: n_threads or 4)
+    operations = 2 * MLP([784, 128, 10]).n_parameters * n_rows
+    assert launch.useful_ranks(operations) == n_ranks
+    assert launch.useful_ranks(operations, 3) == 3

@@ -123,7 +123,7 @@ def gradient_tile(rows, width, A, a0, a_row, D, d0, d_row, G, g0, terms, t0, m, 
 
 @op
 def can_descend(rows, width, lanes):
-    """Whether descend_tile has a tile of so many rows (it compiles few: all of them took a second)."""
+    """Whether descend_tile has a tile of so many rows."""
     return DESCENDS[min(width // lanes, _TILE_UNITS), rows]
 
 

@@ -43,8 +43,9 @@ else:
     VECTOR_BYTES, TILE_ROWS = 16, {1: 2 if IS_X86 else 6}
 
 TILE_UNITS = max(TILE_ROWS)
-# Heights of the tiles whose sums go into an update at once: four, whole ones, and beside whole ones of the full width
-UPDATE_ROWS = {units: {min(r, rows) for r in (4, TILE_ROWS[TILE_UNITS], rows)} for units, rows in TILE_ROWS.items()}
+# Heights of the tiles whose sums go into an update at once: whole ones, and wide ones of four rows, which have a list of
+# terms each (kernels.matmul.listed_rows). Few, for each takes 50 ms to compile
+UPDATE_ROWS = {u: {rows, min(4, rows)} if u in (3, TILE_UNITS) else {rows} for u, rows in TILE_ROWS.items()}
 
 
 def tile_name(dtype_bytes: int) -> str:

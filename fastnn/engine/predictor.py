@@ -61,7 +61,7 @@ class Predictor:
             finally:
                 self._lock.release()
         else:
-            with launch.Gang(n_ranks) as gang:
+            with launch.borrowed_gang(n_ranks) as gang:
                 is_finite = self._launch(
                     gang, Plan(net, n_ranks=n_ranks, skip_zeros=True), head, samples, outputs, losses, seconds
                 )

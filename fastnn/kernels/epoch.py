@@ -16,11 +16,11 @@ import numpy as np
 from fastnn._jit import piece, program
 from fastnn.kernels.bundles import ACTS, LD, STRIP, UNITS, Block
 from fastnn.kernels.first import all_finite, first_layer
-from fastnn.kernels.gang import ABORT, BAD, LEAVE, PROGRESS, STOP, barrier, share
+from fastnn.kernels.gang import ABORT, BAD, DEALT, LEAVE, PROGRESS, STOP, barrier, share
 from fastnn.kernels.rows import backward_rows, forward_rows, head_row, output_row
 from fastnn.kernels.tiles import limit_norms, update_tiles
 from fastnn.ops.random import key, shuffle
-from fastnn.simd.atomics import atomic_load, atomic_store, set_flush_to_zero
+from fastnn.simd.atomics import atomic_add, atomic_load, atomic_store, set_flush_to_zero
 from fastnn.simd.memory import view
 
 
@@ -155,7 +155,7 @@ def train(
 
 @program
 def predict(rank, n_ranks, net, rule, samples, work, outputs, losses, control):
-    """Outputs of all samples, and, if they have targets, their losses; strips are dealt out in turn.
+    """Outputs of all samples, and, if they have targets, their losses; each rank takes a strip after the other.
 
     BAD is set if an input is NaN or infinite: what comes out may then be finite all the same.
 
@@ -168,8 +168,9 @@ def predict(rank, n_ranks, net, rule, samples, work, outputs, losses, control):
     base = rank * STRIP
     spare = rank * work.private_size
     one = net.keep.dtype.type(1)
-    for first in range(base, samples.X.shape[0], n_ranks * STRIP):
-        if atomic_load(control, STOP) != 0:
+    while atomic_load(control, STOP) == 0:
+        first = atomic_add(control, DEALT, STRIP)
+        if first >= samples.X.shape[0]:
             break
         m = min(STRIP, samples.X.shape[0] - first)
         first_layer(rank, n_ranks, net, samples, work, first, base, m, 0, key(0, 0))
@@ -185,6 +186,4 @@ def predict(rank, n_ranks, net, rule, samples, work, outputs, losses, control):
             out = view(outputs, (first + r) * units, units)
             for i in range(units):
                 out[i] = a[i]
-        if rank == 0:
-            atomic_store(control, PROGRESS, first + m)
     set_flush_to_zero(former)

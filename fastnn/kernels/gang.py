@@ -7,7 +7,8 @@ STOP       the caller wants the gang to leave. Rank 0 copies it to LEAVE between
            ranks leave after the same one
 BAD        a rank met a loss that is not finite: all leave before the update
 ABORT      a rank ended by an exception: nobody waits for it, and the results are void
-PROGRESS   finished steps (train) or samples (predict), from rank 0
+PROGRESS   finished steps of a training, from rank 0
+DEALT      samples of a prediction that ranks have taken
 SPIN       set by the caller: every rank has a core of its own
 """
 
@@ -17,8 +18,8 @@ from fastnn._jit import op, piece
 from fastnn.simd.atomics import atomic_add, atomic_load, atomic_store, give_up_core, pause, sleep_a_little
 
 _LINE = 16  # two cache lines of int64: neighbouring lines are fetched together
-ARRIVED, GENERATION, STOP, ABORT, LEAVE, BAD, PROGRESS, SPIN = (i * _LINE for i in range(8))
-CONTROL_WORDS = 8 * _LINE
+ARRIVED, GENERATION, STOP, ABORT, LEAVE, BAD, PROGRESS, DEALT, SPIN = (i * _LINE for i in range(9))
+CONTROL_WORDS = 9 * _LINE
 
 _SPINS = 2000  # about 30 us, longer than any fair wait
 _YIELDS = 200

@@ -207,3 +207,16 @@ def test_a_prediction_has_more_ranks_where_they_pay_for_their_threads(n_rows, n_
     operations = 2 * MLP([784, 128, 10]).n_parameters * n_rows
     assert launch.useful_ranks(operations) == n_ranks
     assert launch.useful_ranks(operations, 3) == 3
+
+
+def test_a_gang_is_kept_for_the_next_prediction_but_not_after_an_exception():
+    launch._kept.clear()
+    with launch.borrowed_gang(2) as first, launch.borrowed_gang(2) as second:
+        assert first is not second
+    with launch.borrowed_gang(2) as again:
+        assert again is second
+        assert not launch._kept
+    with pytest.raises(KeyError), launch.borrowed_gang(2) as failing:
+        raise KeyError
+    assert failing is again
+    assert not launch._kept

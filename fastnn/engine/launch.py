@@ -44,6 +44,18 @@ def available_cores() -> int:
     return max(1, min(cores, _quota_of_control_group()))
 
 
+def _cores_of_ranks(n_ranks: int) -> list[int]:
+    """A core for each rank if they take all that this process may use (Linux), else none: others may be busy.
+
+    Threads that move about made an epoch of 784-256-64-10 at 128 on two cores take 0.138 s instead of 0.128 (means).
+    """
+    try:
+        cores = sorted(os.sched_getaffinity(0))
+    except AttributeError:
+        return []
+    return cores if len(cores) == n_ranks > 1 else []
+
+
 def _quota_of_control_group(root: Path = Path("/sys/fs/cgroup")) -> int:
     """CPU quota in whole cores, rounded up; a large number without one."""
     try:
@@ -134,6 +146,7 @@ class Gang:
         self.control = np.zeros(gang.CONTROL_WORDS, np.int64)
         self._words_of_a_run = self.control[: gang.SPIN]  # all that is before it begins with zeros
         self.control[gang.SPIN] = n_ranks == 1 or n_ranks <= available_cores()  # one rank waits for nobody
+        self._cores = _cores_of_ranks(n_ranks)
         self._jobs: list[queue.SimpleQueue] = []
         self._threads: list[threading.Thread] = []
         self._done = threading.Event()
@@ -215,6 +228,9 @@ class Gang:
 
     def _work(self, rank: int, jobs: queue.SimpleQueue) -> None:
         done = 0
+        if self._cores:
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(0, {self._cores[rank]})  # of this thread alone
         while (job := jobs.get()) is not None:
             serial, entry, arguments = job
             if serial == done:

@@ -47,10 +47,12 @@ def multiply(m, n, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, terms, t0, k
     step = _TILE_UNITS * lanes
     for j in range(0, n, step):
         units = min(step, n - j) // lanes
-        # tiles of equal height: 10 rows as 5 + 5, for 8 + 2 would wait for the latency of the 2
-        tiles = (m + TILE_ROWS[units] - 1) // TILE_ROWS[units]
-        rows = (m + tiles - 1) // max(tiles, 1)
-        for i in range(0, m, rows):
+        rows = m
+        if m > TILE_ROWS[units]:
+            # tiles of equal height: 10 rows as 5 + 5, for 8 + 2 would wait for the latency of the 2
+            tiles = (m + TILE_ROWS[units] - 1) // TILE_ROWS[units]
+            rows = (m + tiles - 1) // tiles
+        for i in range(0, m, max(rows, 1)):
             tile(
                 min(rows, m - i), units, a, a0 + i * a_row, a_row, a_col, b, b0 + j, b_row,
                 c, c0 + i * c_row + j, c_row, terms, t0, k, accumulate,
@@ -106,19 +108,13 @@ def backward_layer(n, I, O, W, w0, T, t0, t_row, out, out0, terms):
         multiply(I, n, W, w, width, 1, T, t, t_row, out, out0, t_row, terms, 0, k, j > 0)
 
 
-@piece
+@op
 def gradient_tile(rows, width, A, a0, a_row, D, d0, d_row, G, g0, terms, t0, m, accumulate):
     """G[rows, width] (+)= A[m, rows]^T @ D[m, width] over m samples of a row block; G's rows lie together.
 
     terms, t0   where the list of the samples begins
-
-    rows is at most tile_rows: `multiply`, which would divide them up, took as long as a tile of 10 samples.
     """
-    lanes = unit_of(G)
-    step = _TILE_UNITS * lanes
-    for j in range(0, width, step):
-        units = min(step, width - j) // lanes
-        tile(rows, units, A, a0, 1, a_row, D, d0 + j, d_row, G, g0 + j, width, terms, t0, m, accumulate)
+    multiply(rows, width, A, a0, 1, a_row, D, d0, d_row, G, g0, width, terms, t0, m, accumulate)
 
 
 @op

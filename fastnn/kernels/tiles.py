@@ -134,17 +134,16 @@ def update_first(rank, n_ranks, net, rule, samples, work, block, following):
     if by_units:
         start, stop = 0, n
     ahead = plan_ahead(rank, n_ranks, net, samples, work, block.m, following, start, by_units)
-    if not listed:
-        update_columns(net, rule, samples, work, block, ahead, 1, copy, c0, c1, start, stop, step, -1, shared)
-        start = stop
     words = view(work.nonzero, rank * work.nonzero_part if by_units else 0, work.nonzero_part * n_ranks)
-    lists = rank * LISTS * work.list_size
-    for i0 in range(start, stop, LISTS * step):
-        i1 = min(i0 + LISTS * step, stop)
-        for i in range(i0, i1, step):
-            out = view(work.lists, lists + (i - i0) // step * work.list_size, work.list_size)
-            height = min(step, i1 - i)
-            list_samples(words, work.nonzero_part, padded_words(n), i, height, block.m, 1 if by_units else n_ranks, out)
+    lists = rank * LISTS * work.list_size if listed else -1
+    chunk = LISTS * step if listed else max(stop - start, 1)
+    for i0 in range(start, stop, chunk):
+        i1 = min(i0 + chunk, stop)
+        if listed:
+            for i in range(i0, i1, step):
+                out = view(work.lists, lists + (i - i0) // step * work.list_size, work.list_size)
+                height, readers = min(step, i1 - i), 1 if by_units else n_ranks
+                list_samples(words, work.nonzero_part, padded_words(n), i, height, block.m, readers, out)
         update_columns(net, rule, samples, work, block, ahead, 1, copy, c0, c1, i0, i1, step, lists, shared)
     if by_units or rank == n_ranks - 1:
         none = Ahead(0, 0, 0, 0)

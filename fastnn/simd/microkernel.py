@@ -169,15 +169,14 @@ def _updating_tile(module: ir.Module, real: ir.Type, size: int, mr: int, units: 
     w, v, distance, rule, rate, momentum = tile.extra
     totals = tile.sums([ir.Constant(tile.vector, [0.0] * tile.lanes)] * (mr * tile.nv))
     factors = [Vector(builder, spread(builder, x, tile.lanes)) for x in (builder.fneg(rate), momentum)]
+    places = list(zip(tile.rows_at(w, distance), tile.rows_at(v, distance), strict=True))
     end = tile.fn.append_basic_block("end")
     switch = builder.switch(rule, end)
     for code, step, has_slot in rules:
         block = tile.fn.append_basic_block(f"rule{code}")
         switch.add_case(I64(code), block)
         builder.position_at_end(block)
-        w_at = tile.rows_at(w, distance)
-        v_at = tile.rows_at(v, distance) if has_slot else w_at
-        for total, w_place, v_place in zip(totals, w_at, v_at, strict=True):
+        for total, (w_place, v_place) in zip(totals, places, strict=True):
             old_w = Vector(builder, builder.load(w_place, align=size))
             old_v = Vector(builder, builder.load(v_place, align=size)) if has_slot else old_w
             new_w, new_v = step(old_w, Vector(builder, total), old_v, *factors)

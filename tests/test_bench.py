@@ -7,9 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from fastnn.bench import growth, history, machine, workloads
+from fastnn.bench import growth, history, machine, phases, workloads
 from fastnn.bench.workloads import Workload
 from fastnn.cli import main
+from fastnn.engine import costs
 
 NAMES = [workload.name for workload in workloads.WORKLOADS]
 
@@ -93,6 +94,12 @@ def test_phases_time_every_part(capsys):
         assert set(net["us"]) == parts
         assert min(net["us"].values()) > 0
         assert min(net["gflops"].values()) > 0
+
+
+def test_the_phases_are_the_whole_step():
+    for load in workloads.WORKLOADS:
+        parts = phases._operations(load)
+        assert parts["phase_a"] + parts["phase_b"] == costs.operations(load.sizes, load.batch_size)
 
 
 def test_growth_changes_one_quantity_at_a_time(capsys, monkeypatch):

@@ -18,6 +18,8 @@ from peers.jobs import JOBS, PEAK, Prediction, Processes, Training, quick
 from peers.results import Entry, Outcome
 from reference import ReferenceNet, sgd_step
 
+from fastnn.engine import costs
+
 ROOT = Path(__file__).parents[1]
 JOB = Training("small", (20, 16, 5), 8, n_rows=203, rate=0.1, goals={"jax": 2, "two threads": 1.85})
 
@@ -197,6 +199,13 @@ def test_jobs_name_contestants_that_exist():
             assert set(job.contestants) <= CONTESTANTS.keys()
             assert set(quick(job).contestants) <= set(job.contestants)
             assert quick(job).n_samples <= 2_000
+
+
+def test_operations_are_counted_as_the_package_counts_them():
+    """The jobs have a count of their own, so that peers are measured without fastnn in their processes."""
+    for job in JOBS:
+        if isinstance(job, Training):
+            assert job.operations == costs.operations(job.sizes)
 
 
 def test_options_choose_jobs_and_peers():

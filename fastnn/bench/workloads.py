@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,9 +29,8 @@ class Workload(NamedTuple):
 
     @property
     def operations(self) -> int:
-        """Floating-point operations of a sample: 6 a weight, but no delta is needed below the first layer."""
-        weights = [i * o for i, o in itertools.pairwise(self.sizes)]
-        return 6 * sum(weights) - 2 * weights[0]
+        """Floating-point operations of a sample."""
+        return costs.operations(self.sizes)
 
     def n_samples(self, effort: Effort) -> int:
         """Samples of an epoch, whole mini-batches: about as many operations as the effort says."""

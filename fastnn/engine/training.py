@@ -60,8 +60,6 @@ class Training:
         self.batch_size = min(int(trainer.batch_size), len(X))
         self.n_steps = -(-len(X) // self.batch_size)
         self.total_weight = float(weights.sum(dtype=np.float64)) if weights.size else float(len(X))
-        # 6 a weight and sample, less the deltas that the first layer does not need
-        self.operations = (6 * net.n_parameters - 2 * net.sizes[0] * net.sizes[1]) * self.batch_size
         self.n_ranks = costs.useful_ranks(net, self.batch_size, trainer.n_threads)
         optimizer = trainer.optimizer
         update = "sgd" if optimizer.momentum == 0 else "nesterov" if optimizer.nesterov else "momentum"
@@ -84,9 +82,9 @@ class Training:
         self.samples = bundle(X, net.scaling, encoded.labels, encoded.targets, weights)
         self.schedule = schedules.make(trainer.schedule)
         # until an epoch has been timed; tiny networks spend more on steps and samples than on arithmetic
-        self.seconds_an_epoch = (
-            launch.expected_seconds(self.operations * self.n_steps, self.n_ranks) + 5e-6 * self.n_steps + 3e-7 * len(X)
-        )
+        operations = costs.operations(net.sizes, self.batch_size) * self.n_steps
+        arithmetic = launch.expected_seconds(operations, self.n_ranks)
+        self.seconds_an_epoch = arithmetic + 5e-6 * self.n_steps + 3e-7 * len(X)
 
     def run(self) -> None:
         trainer, callbacks = self.trainer, self.trainer.callbacks

@@ -22,6 +22,12 @@ def fresh(monkeypatch, tmp_path):
     costs.current.cache_clear()
 
 
+def test_operations_are_those_of_the_products():
+    assert costs.operations([784, 10]) == 4 * 7840  # no delta is needed below the first layer
+    assert costs.operations([784, 256, 64, 10]) == 4 * 784 * 256 + 6 * (256 * 64 + 64 * 10)
+    assert costs.operations((784, 30, 10), 10) == 10 * costs.operations((784, 30, 10))
+
+
 @pytest.mark.parametrize(
     ("sizes", "batch_size", "pays"),
     [

@@ -11,8 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
+from commands import run, start
 
 import fastnn
 from fastnn import _jit
@@ -21,12 +23,7 @@ from fastnn.simd import target
 
 QUICK = ["--hidden", "16", "--epochs", "2", "--verbose", "0"]
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Each test runs in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+folder = commands.folder
 
 
 @pytest.fixture
@@ -47,25 +44,6 @@ def write_iris(path, rows: int = 150) -> str:
         for x, y in zip(data.data[:rows].tolist(), data.target[:rows], strict=True):
             writer.writerow([1e6 * x[0], x[1], x[2], 1e-3 * x[3], data.target_names[y]])
     return str(path)
-
-
-def start(*arguments: str) -> subprocess.Popen:
-    """The command in a process of its own, from this source tree."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "fastnn", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(fastnn.__file__).parents[1])},
-    )
-
-
-def run(capsys, *arguments: str) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of a command."""
-    capsys.readouterr()
-    code = main(arguments)
-    out, err = capsys.readouterr()
-    return code, out, err
 
 
 def test_train_digits_with_defaults_is_good_and_quick(capsys, folder):

@@ -6,6 +6,7 @@ import gzip
 import os
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 
@@ -16,12 +17,7 @@ from fastnn.engine.network import MLP
 
 QUICK = ["--hidden", "16", "--epochs", "3", "--verbose", "0"]
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Each test runs in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+folder = commands.folder
 
 
 def write_kaggle(path: Path, X: np.ndarray, y: np.ndarray | None = None) -> None:

@@ -6,24 +6,20 @@ import io
 import json
 import sys
 
+import commands
 import numpy as np
 import pytest
+from commands import run
 
 from fastnn.cli import main
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Each test runs in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+folder = commands.folder
 
 
-def run(capsys, *arguments: str) -> list[str]:
+def lines_of(capsys, *arguments: str) -> list[str]:
     """The lines that `fastnn describe` prints."""
-    assert main(["describe", *arguments]) == 0
-    out, err = capsys.readouterr()
-    assert err == ""
+    code, out, err = run(capsys, "describe", *arguments)
+    assert code == 0 and err == ""
     return out.splitlines()
 
 
@@ -34,7 +30,7 @@ def find(lines: list[str], start: str) -> list[str]:
 
 
 def test_digits(capsys):
-    lines = run(capsys, "digits", "--columns", "20, 0")
+    lines = lines_of(capsys, "digits", "--columns", "20, 0")
     assert lines[0] == "digits: 64 features (uint8), images of 8 x 8"
     assert find(lines, "samples") == ["samples", "1,347", "450"]
     assert find(lines, "greatest value") == ["greatest", "value", "16", "16"]
@@ -48,7 +44,7 @@ def test_kaggle_form_with_named_pixels(capsys, folder):
     header = ",".join(f"pixel{i}" for i in range(16))
     rows = [f"{i % 3}," + ",".join("0" if j < 5 else str(i * j % 256) for j in range(16)) for i in range(9)]
     (folder / "train.csv").write_text(f"label,{header}\n" + "\n".join(rows))
-    lines = run(capsys, "train.csv", "--columns", "pixel4,pixel15")
+    lines = lines_of(capsys, "train.csv", "--columns", "pixel4,pixel15")
     assert lines[0] == "train.csv: 16 features (uint8), images of 4 x 4"
     assert "constant: pixel0..pixel4" in lines
     assert find(lines, "pixel4") == ["pixel4", "0", "0", "0", "0"]
@@ -59,26 +55,26 @@ def test_kaggle_form_with_named_pixels(capsys, folder):
 
 def test_the_label_column_can_be_named(capsys, folder):
     (folder / "t.csv").write_text("a,kind\n1,x\n2,y\n2,y\n")
-    assert find(run(capsys, "t.csv", "--label", "kind"), "y ")[:3] == ["y", "2", "66.67%"]
+    assert find(lines_of(capsys, "t.csv", "--label", "kind"), "y ")[:3] == ["y", "2", "66.67%"]
 
 
 def test_targets_get_figures_and_no_bars(capsys, folder):
     np.savez(folder / "t.npz", X=np.ones((4, 2)), y=[0.5, 1.5, 2.5, 3.5])
-    lines = run(capsys, "t.npz")
+    lines = lines_of(capsys, "t.npz")
     assert lines[-1].split() == ["target", "0.5", "3.5", "2", "1.118"]
     assert not any(line.startswith("class") for line in lines)
 
 
 def test_data_without_labels(capsys, folder):
     np.savez(folder / "t.npz", X=np.eye(3))
-    lines = run(capsys, "t.npz")
+    lines = lines_of(capsys, "t.npz")
     assert find(lines, "zeros") == ["zeros", "66.7%"]
     assert not any(line.startswith(("class", "constant:")) for line in lines)
 
 
 def test_only_one_part_has_labels(capsys, folder):
     np.savez(folder / "t.npz", X=np.eye(3), X_test=np.eye(3), y_test=[1, 1, 2])
-    lines = run(capsys, "t.npz")
+    lines = lines_of(capsys, "t.npz")
     assert find(lines, "classes") == ["classes", "2"]
     assert find(lines, "class ")[1:] == ["test", "share"]
 
@@ -88,7 +84,7 @@ def test_long_tables_are_cut(capsys, folder):
     X = np.zeros((len(y), 60), np.uint8)
     X[0, ::2] = 1
     np.savez(folder / "t.npz", X=X, y=y)
-    lines = run(capsys, "t.npz")
+    lines = lines_of(capsys, "t.npz")
     first = next(i for i, line in enumerate(lines) if line.startswith("class ")) + 1
     assert lines[first].split()[:2] == ["99", "100"] and lines[first + 39].split()[:2] == ["60", "61"]
     assert lines[first + 40] == "and 60 smaller classes"
@@ -111,13 +107,13 @@ def test_a_stream_without_blocks_gets_other_bars(folder, monkeypatch, encoding):
 
 def test_labels_cannot_send_commands_to_the_terminal(capsys, folder):
     (folder / "t.csv").write_text('"a\x1b[31m",label\n1,"x\x1b[2J\ny"\n1,' + "z" * 99 + "\n")
-    out = "\n".join(run(capsys, "t.csv", "--columns", "0"))
+    out = "\n".join(lines_of(capsys, "t.csv", "--columns", "0"))
     assert "\x1b" not in out and "x?[2J?y" in out
     assert "z" * 27 + "..." in out and "z" * 28 not in out
 
 
 def test_json(capsys):
-    document = json.loads("\n".join(run(capsys, "digits", "--json", "--columns", "20")))
+    document = json.loads("\n".join(lines_of(capsys, "digits", "--json", "--columns", "20")))
     assert (document["data"], document["n_features"]) == ("digits", 64)
     assert [part["n_samples"] for part in document["parts"]] == [1347, 450]
     assert document["parts"][0]["columns"][0]["maximum"] == 16

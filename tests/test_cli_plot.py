@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
+import commands
 import numpy as np
 import pytest
+from commands import ok, run
 
 import fastnn
 from fastnn import runs
@@ -14,27 +15,7 @@ from fastnn.cli import main
 
 QUICK = ["--hidden", "8", "--epochs", "2", "--verbose", "0"]
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Each test runs in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def run(capsys, *arguments: str) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of a command."""
-    capsys.readouterr()
-    code = main(arguments)
-    out, err = capsys.readouterr()
-    return code, out, err
-
-
-def ok(capsys, *arguments: str) -> dict:
-    """The JSON document of a command that succeeds."""
-    code, out, err = run(capsys, *arguments, "--json")
-    assert code == 0, err
-    return json.loads(out)
+folder = commands.folder
 
 
 @pytest.fixture

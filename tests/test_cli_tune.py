@@ -6,13 +6,13 @@ import csv
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
+from commands import run, start
 
 import fastnn
 from fastnn.cli import main
@@ -24,20 +24,7 @@ from fastnn.tuning import Int, Log, Uniform
 
 QUICK = ["--hidden", "16", "--epochs", "2", "--folds", "3", "--verbose", "0"]
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Each test runs in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def run(capsys, *arguments: str) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of `fastnn tune`."""
-    capsys.readouterr()
-    code = main(["tune", *arguments])
-    out, err = capsys.readouterr()
-    return code, out, err
+folder = commands.folder
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -46,7 +33,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 def test_a_grid_of_digits(capsys, folder):
-    code, out, err = run(capsys, "digits", "--try", "learning_rate=0.05,0.1", "--try", "hidden=8;12,9", *QUICK)
+    code, out, err = run(capsys, "tune", "digits", "--try", "learning_rate=0.05,0.1", "--try", "hidden=8;12,9", *QUICK)
     assert code == 0 and err == ""
     lines = out.splitlines()
     assert lines[0].split() == ["learning_rate", "hidden", "f1_macro", "accuracy", "loss", "seconds"]
@@ -73,7 +60,7 @@ def test_json(capsys, folder):
         "--out",
         "run",
     ]
-    code, out, err = run(capsys, "digits", *options, *QUICK, "--train-scores", "--score", "loss", "--json")
+    code, out, err = run(capsys, "tune", "digits", *options, *QUICK, "--train-scores", "--score", "loss", "--json")
     document = json.loads(out)
     assert code == 0 and err == ""
     assert len(document["trials"]) == 3
@@ -86,7 +73,7 @@ def test_json(capsys, folder):
 
 
 def test_the_chosen_settings_give_the_same_network_with_train(capsys):
-    code, out, _ = run(capsys, "digits", "--try", "learning_rate=0.05,0.1", *QUICK, "--json")
+    code, out, _ = run(capsys, "tune", "digits", "--try", "learning_rate=0.05,0.1", *QUICK, "--json")
     tuned = json.loads(out)
     rate = str(tuned["best"]["learning_rate"])
     assert main(["train", "digits", "--learning-rate", rate, *QUICK[:4], "--verbose", "0", "--json"]) == code == 0
@@ -106,7 +93,7 @@ def test_scaling_is_taken_from_the_training_part_of_each_fold(capsys, folder, mo
     monkeypatch.setattr(fastnn.Trainer, "fit", fit)
     rng = np.random.default_rng(0)
     np.savez(folder / "data.npz", X=rng.normal(1e5, 1e3, (90, 3)), y=np.arange(90) % 3)
-    code, _, err = run(capsys, "data.npz", "--try", "l2=0,0.1", *QUICK)
+    code, _, err = run(capsys, "tune", "data.npz", "--try", "l2=0,0.1", *QUICK)
     assert code == 0, err
     scaled = [(mean, offset) for mean, offset in seen if offset is not None]
     assert len(scaled) == 2 * 3 + 1
@@ -119,7 +106,7 @@ def test_rows_and_regression(capsys, folder):
     X = rng.normal(size=(200, 3))
     np.savez(folder / "line.npz", X=X, y=X @ [1.0, -2.0, 0.5])
     options = ["--output", "identity", "--hidden", "none", "--folds", "3", "--rows", "120", "--json", "--verbose", "0"]
-    code, out, _ = run(capsys, "line.npz", "--try", "l2=1,0", *options)
+    code, out, _ = run(capsys, "tune", "line.npz", "--try", "l2=1,0", *options)
     document = json.loads(out)
     assert code == 0 and document["best"] == {"l2": 0}
     assert document["r2"] > 0.99 and document["tuning"]["n_samples"] + document["n_samples"] == 120
@@ -188,7 +175,7 @@ def test_tries_that_cannot_be_read(text, sentence):
 def test_bad_usage_is_one_sentence(capsys, folder, options, code, sentence):
     (folder / "patient.toml").write_text("patience = 3\n")
     (folder / "file").write_text("")
-    found, out, err = run(capsys, "digits", *QUICK, *options)
+    found, out, err = run(capsys, "tune", "digits", *QUICK, *options)
     assert found == code and out == ""
     assert sentence in err
     assert len(err.splitlines()) == 1
@@ -197,11 +184,11 @@ def test_bad_usage_is_one_sentence(capsys, folder, options, code, sentence):
 def test_a_folder_of_something_else_is_left_alone(capsys):
     assert main(["train", "digits", *QUICK[:4], "--verbose", "0", "--out", "run"]) == 0
     before = Run("run").result
-    code, _, err = run(capsys, "digits", "--try", "l2=0,1", *QUICK, "--out", "run")
+    code, _, err = run(capsys, "tune", "digits", "--try", "l2=0,1", *QUICK, "--out", "run")
     assert code == 1 and "run holds a run of fastnn train" in err
     assert Run("run").result == before
-    assert run(capsys, "digits", "--try", "l2=0,1", *QUICK, "--out", "tuning")[0] == 0
-    code, _, err = run(capsys, "digits", "--try", "l2=0,1", *QUICK, "--out", "tuning", "--momentum", "0.5")
+    assert run(capsys, "tune", "digits", "--try", "l2=0,1", *QUICK, "--out", "tuning")[0] == 0
+    code, _, err = run(capsys, "tune", "digits", "--try", "l2=0,1", *QUICK, "--out", "tuning", "--momentum", "0.5")
     assert code == 1 and "differs in base.momentum (0.9 there, 0.5 here)" in err
 
 
@@ -223,9 +210,7 @@ def test_interrupted_and_resumed(capsys, folder, kind):
         "--batch-size",
         "4",
     ]
-    command = [sys.executable, "-m", "fastnn", "tune", "many.npz", *options, "--out", "torn"]
-    environment = os.environ | {"PYTHONPATH": str(Path(fastnn.__file__).parents[1])}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+    with start("tune", "many.npz", *options, "--out", "torn") as process:
         while not (line := process.stderr.readline()).startswith("fit 2/8"):
             assert line, "it ended too early"
         time.sleep(0.1)
@@ -237,9 +222,10 @@ def test_interrupted_and_resumed(capsys, folder, kind):
     )
     n_lines = len((folder / "torn/journal.jsonl").read_text().splitlines())
     assert 1 + 2 <= n_lines < 1 + 8
-    code, torn, _ = run(capsys, "many.npz", *options, "--out", "torn", "--verbose", "0", "--json")
+    code, torn, _ = run(capsys, "tune", "many.npz", *options, "--out", "torn", "--verbose", "0", "--json")
     assert code == 0
-    _, whole, _ = run(capsys, "many.npz", *options, "--out", "whole", "--verbose", "0", "--json", "--threads", "3")
+    options += ["--verbose", "0", "--json", "--threads", "3"]
+    _, whole, _ = run(capsys, "tune", "many.npz", *options, "--out", "whole")
     torn, whole = json.loads(torn), json.loads(whole)
     assert torn["fingerprint"] == whole["fingerprint"]
     for name in ("best", "cross_validation", "loss", "tuning", "rows"):

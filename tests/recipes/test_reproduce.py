@@ -6,20 +6,16 @@ import csv
 import json
 from dataclasses import replace
 
+import commands
 import pytest
+from commands import run
 
 import fastnn
 from fastnn import recipes, runs
-from fastnn.cli import main
 from fastnn.recipes import numpy_ann, timing
 from fastnn.recipes.result import Options, Reproduction, Result
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Each test runs in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+folder = commands.folder
 
 
 @pytest.fixture
@@ -36,13 +32,6 @@ def tiny(monkeypatch) -> recipes.Recipe:
     )  # fmt: skip
     monkeypatch.setattr(recipes, "load", lambda name: recipe)
     return recipe
-
-
-def command(capsys, *arguments):
-    capsys.readouterr()
-    code = main(["reproduce", *arguments])
-    out, err = capsys.readouterr()
-    return code, out, err
 
 
 def reproduction(figures, quick=False, **changes):
@@ -75,7 +64,7 @@ def test_a_recipe_without_figures_succeeds():
 
 
 def test_the_command_trains_compares_and_writes_a_run(capsys, folder, tiny):
-    code, out, err = command(capsys, "tiny")
+    code, out, err = run(capsys, "reproduce", "tiny")
     assert code == 0
     assert "tiny takes about 1 s" in err and "epoch 5/5" in err
     for part in ("Somebody trained", "precision", "0.8 ", "met", "an epoch of 1,347 rows: NumPy", "build/tiny"):
@@ -83,16 +72,16 @@ def test_the_command_trains_compares_and_writes_a_run(capsys, folder, tiny):
     written = {str(path.relative_to(folder / "build/tiny")) for path in (folder / "build/tiny").rglob("*.*")}
     pictures = {f"pictures/{n}.png" for n in ("learning_curves", "confusion_matrix", "mistakes", "first_layer_weights")}
     assert written == {"model.safetensors", "history.csv", "result.json", "report.txt"} | pictures
-    run = runs.Run("build/tiny")
-    assert run.result["recipe"] == "tiny" and run.result["succeeded"] is True and run.result["quick"] is False
-    assert run.result["fingerprint"] == run.net.fingerprint()
-    assert run.result["form"]["training"] == tiny.training
-    assert run.report.accuracy == run.result["figures"]["test accuracy"]
-    assert len(run.history) == 5
+    found = runs.Run("build/tiny")
+    assert found.result["recipe"] == "tiny" and found.result["succeeded"] is True and found.result["quick"] is False
+    assert found.result["fingerprint"] == found.net.fingerprint()
+    assert found.result["form"]["training"] == tiny.training
+    assert found.report.accuracy == found.result["figures"]["test accuracy"]
+    assert len(found.history) == 5
 
 
 def test_json_is_one_document(capsys, tiny):
-    code, out, _ = command(capsys, "tiny", "--quick", "--json", "--out", "there")
+    code, out, _ = run(capsys, "reproduce", "tiny", "--quick", "--json", "--out", "there")
     document = json.loads(out)
     assert code == 0 and document["quick"] is True and document["folder"] == "there"
     assert document["form"]["training"]["max_epochs"] == document["figures"]["epochs"] == 3
@@ -104,7 +93,7 @@ def test_json_is_one_document(capsys, tiny):
 def test_a_missed_figure_is_exit_code_1(capsys, monkeypatch, tiny):
     hard = replace(tiny, published=(recipes.Published("test accuracy", 1.01, percent=True),))
     monkeypatch.setattr(recipes, "load", lambda name: hard)
-    code, out, _ = command(capsys, "tiny", "--quick")
+    code, out, _ = run(capsys, "reproduce", "tiny", "--quick")
     assert code == 1 and "missed" in out
 
 
@@ -113,17 +102,17 @@ def test_without_matplotlib_there_are_no_pictures_but_all_else(capsys, monkeypat
         raise ImportError("pictures need matplotlib: pip install 'fastnn[plot]'")
 
     monkeypatch.setattr(recipes.folder.plots, "confusion_matrix", refuse)
-    code, out, _ = command(capsys, "tiny", "--quick")
+    code, out, _ = run(capsys, "reproduce", "tiny", "--quick")
     assert code == 0 and "pictures need matplotlib" in out
     assert runs.Run("build/tiny").result["notes"] == ["pictures need matplotlib: pip install 'fastnn[plot]'"]
 
 
 def test_the_list_names_every_recipe(capsys):
-    code, out, _ = command(capsys, "--list")
+    code, out, _ = run(capsys, "reproduce", "--list")
     assert code == 0
     for name in recipes.names():
         assert f"{name} " in out and recipes.load(name).title in out
-    code, out, _ = command(capsys, "--list", "--json")
+    code, out, _ = run(capsys, "reproduce", "--list", "--json")
     assert [recipe["name"] for recipe in json.loads(out)["recipes"]] == recipes.names()
 
 
@@ -136,14 +125,14 @@ def test_the_list_names_every_recipe(capsys):
     ],
 )
 def test_bad_usage_is_a_sentence(capsys, folder, arguments, sentence):
-    code, out, err = command(capsys, *arguments)
+    code, out, err = run(capsys, "reproduce", *arguments)
     assert code == 2 and out == "" and sentence in err
     assert list(folder.iterdir()) == []
 
 
 def test_a_folder_that_is_a_file_is_refused_before_the_work(capsys, folder):
     (folder / "there").write_text("mine")
-    code, _, err = command(capsys, "numpy-ann", "--out", "there")
+    code, _, err = run(capsys, "reproduce", "numpy-ann", "--out", "there")
     assert code == 1 and "there" in err and "iteration" not in err
     assert (folder / "there").read_text() == "mine"
 
@@ -155,7 +144,7 @@ QUICK = [name for name in recipes.names() if recipes.load(name).quick_seconds < 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", QUICK)
 def test_every_recipe_in_its_quick_form(capsys, name):
-    code, out, _ = command(capsys, name, "--quick", "--json")
+    code, out, _ = run(capsys, "reproduce", name, "--quick", "--json")
     document = json.loads(out)
     assert code == 0 and document["succeeded"]
     assert document["timings"] and all(timing["ratio"] > 0 for timing in document["timings"])

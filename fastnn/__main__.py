@@ -1,5 +1,30 @@
-"""FLOOR 4: `python -m fastnn` is the command `fastnn`."""
+"""FLOOR 4: the process of the command `fastnn`, which may also be started as `python -m fastnn`."""
 
-from fastnn.cli import main
+from __future__ import annotations
 
-raise SystemExit(main())
+import contextlib
+import os
+import signal
+from types import FrameType
+
+
+def main() -> int:
+    """Run the command of this process and return its exit code."""
+    usual = signal.getsignal(signal.SIGINT)
+    if usual is signal.default_int_handler:  # else a shell has it ignored, for what it starts in the background
+        signal.signal(signal.SIGINT, _end)
+    from fastnn.cli import main as run  # a third of a second, most of it Numba
+
+    signal.signal(signal.SIGINT, usual)
+    return run()
+
+
+def _end(signum: int, frame: FrameType | None) -> None:
+    """End the process at once: between imports an exception may be lost, and there is nothing to keep yet."""
+    with contextlib.suppress(OSError):  # standard error is closed
+        os.write(2, b"fastnn: interrupted\n")
+    os._exit(130)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

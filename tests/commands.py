@@ -43,5 +43,10 @@ def start(*arguments: str) -> subprocess.Popen:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(fastnn.__file__).parents[1])},
+        env=environment(),
     )
+
+
+def environment() -> dict[str, str]:
+    """The variables of a process that imports the package from this source tree."""
+    return os.environ | {"PYTHONPATH": str(Path(fastnn.__file__).parents[1])}

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import commands
@@ -315,6 +316,44 @@ def test_an_interrupted_training_keeps_its_model(folder, signum):
     assert fastnn.load(folder / "digits.safetensors").classes.tolist() == list(range(10))
 
 
+def test_ctrl_c_while_there_is_nothing_to_keep_is_130_and_a_word(capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fastnn.datasets.load", interrupted)
+    assert run(capsys, "train", "digits") == (130, "", "fastnn: interrupted\n")
+
+
+def console_script() -> list[str]:
+    """What pip makes of pyproject.toml's entry, for Python."""
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    module, _, function = project["scripts"]["fastnn"].partition(":")
+    return ["-c", f"import sys; from {module} import {function}; sys.exit({function}())"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("entry", [["-m", "fastnn"], console_script()], ids=["module", "script"])
+@pytest.mark.parametrize("module", ["argparse", "numpy", "llvmlite", "numba.core.types", "fastnn.engine.files"])
+def test_ctrl_c_during_the_imports_is_130_and_a_word(entry, module):
+    arguments = [sys.executable, "-X", "importtime", *entry, "train", "digits", "--epochs", "1000000"]
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, env=commands.environment()) as process:
+        for line in process.stderr:
+            if line.rpartition("|")[2].strip() == module:
+                break
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert [line for line in err.splitlines() if not line.startswith("import time:")] == ["fastnn: interrupted"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_command_in_the_background_of_a_shell_still_ignores_ctrl_c():
+    code = "import signal; from fastnn.__main__ import main; signal.signal(signal.SIGINT, signal.SIG_IGN); main()"
+    arguments = [sys.executable, "-c", f"{code}; print(signal.getsignal(signal.SIGINT).name)", "--version"]
+    done = subprocess.run(arguments, capture_output=True, text=True, env=commands.environment(), check=True)
+    assert done.stdout.split() == ["fastnn", fastnn.__version__, "SIG_IGN"]
+
+
 def test_a_training_that_is_stopped_in_its_first_epoch_replaces_no_model(folder, capsys, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
@@ -381,9 +420,8 @@ def test_a_device_is_no_place_for_a_file(capsys, arguments):
 @pytest.mark.parametrize("closed", [1, 2])
 def test_closed_standard_streams_are_no_traceback(model, closed):
     command = [sys.executable, "-m", "fastnn", "predict", model, "digits"]
-    environment = os.environ | {"PYTHONPATH": str(Path(fastnn.__file__).parents[1])}
     shell = ["sh", "-c", f'exec "$0" "$@" {closed}>&-', *command]
-    done = subprocess.run(shell, capture_output=True, text=True, env=environment, timeout=60)
+    done = subprocess.run(shell, capture_output=True, text=True, env=commands.environment(), timeout=60)
     assert done.returncode == 0 and "Traceback" not in done.stdout + done.stderr
     assert done.stderr == "" and bool(done.stdout) == (closed == 2)
 

@@ -29,7 +29,7 @@ with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     import numba
     before = {name: getattr(numba.config, name) for name in dir(numba.config) if name.isupper()}
-    import fastnn
+    import fastnn.engine.trainer
     after_import = len(caught)
     from fastnn import _jit
     from fastnn.kernels import epoch

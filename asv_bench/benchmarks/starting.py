@@ -21,7 +21,7 @@ class Start:
     number = 1
 
     def timeraw_import(self):
-        return "import fastnn"
+        return "from fastnn import Trainer"
 
     def timeraw_import_numba_only(self):
         """What the import must be compared with."""

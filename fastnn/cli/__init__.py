@@ -1,7 +1,7 @@
 """FLOOR 4: the command `fastnn` and its subcommands, a module each.
 
 Results go to standard output, with --json as one document; everything else goes to standard error. Exit code:
-0, 1 (the job failed; one sentence says why) or 2 (bad usage).
+0, 1 (the job failed; one sentence says why), 2 (bad usage) or 130 (Ctrl-C, and nothing was worth keeping).
 """
 
 from __future__ import annotations
@@ -45,30 +45,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 done, 1 the job failed, 2 bad usage.
+        0 done, 1 the job failed, 2 bad usage, 130 interrupted.
     """
     if sys.stdout is None:  # closed by the caller: `fastnn train digits >&-`
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (open until the process ends)
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-    parser = _make_parser()
-    try:
-        args, unknown = parser.parse_known_args(argv)
-        if unknown:
-            args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    except SystemExit as stop:  # argparse has printed help or its sentence
-        return int(stop.code or 0)
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: _say(f"warning: {message}")
         try:
+            args, unknown = _make_parser().parse_known_args(argv)
+            if unknown:
+                args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
             code = args.run(args)
             sys.stdout.flush()
             return code
+        except SystemExit as stop:  # argparse has printed help or its sentence
+            return int(stop.code or 0)
         except UsageError as error:
             _say(f"{error}; see fastnn {args.command} --help")
             return 2
         except KeyboardInterrupt:
             _say("interrupted")
+            return 130
         except BrokenPipeError:
             # The reader of our output left (`| head`). Python would complain again when it flushes at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -141,7 +141,7 @@ JOBS: tuple[Job, ...] = (
             "pytorch-compiled, first fit on a new machine": (*_FIRST_FIT, "pytorch-compiled"),
             "jax, first fit": (*_FIRST_FIT, "jax"),
             "scikit-learn, first fit": (*_FIRST_FIT, "scikit-learn"),
-            "import fastnn": ("-c", "import fastnn"),
+            "import fastnn": ("-c", "from fastnn import Trainer"),
             "import numba": ("-c", "import numba"),
             "import torch": ("-c", "import torch"),
             "import jax": ("-c", "import jax"),

@@ -44,8 +44,6 @@ def run(args: argparse.Namespace) -> int:
     folder = Path(args.out or f"build/{recipe.name}")
     check_folder(str(folder), "reproduce")
     _say(f"{recipe.name} takes about {recipe.quick_seconds if args.quick else recipe.seconds:g} s on two cores")
-
-    folder.mkdir(parents=True, exist_ok=True)
     done = recipes.reproduce(recipe, recipes.Options(args.quick, args.threads, _say, folder))
     pictures = recipes.write(done, folder)
     if args.json:

@@ -80,6 +80,16 @@ def test_the_command_trains_compares_and_writes_a_run(capsys, folder, tiny):
     assert len(found.history) == 5
 
 
+def test_an_interruption_before_anything_is_written_leaves_no_folder(capsys, folder, monkeypatch, tiny):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fastnn.Trainer, "fit", interrupted)
+    code, _, err = run(capsys, "reproduce", "tiny")
+    assert code == 130 and err.endswith("\nfastnn: interrupted\n")
+    assert list(folder.iterdir()) == []
+
+
 def test_json_is_one_document(capsys, tiny):
     code, out, _ = run(capsys, "reproduce", "tiny", "--quick", "--json", "--out", "there")
     document = json.loads(out)

@@ -56,7 +56,8 @@ class Run:
     result : dict
         What result.json holds. `fastnn plot` understands ``data``, ``label``, ``part`` ("training", "validation",
         "test" or "all": the samples that were scored), ``rows`` (which of that part, if not all of them),
-        ``n_samples``, ``image_shape``, ``settings`` (of `fastnn train`), ``report``, and ``model``.
+        ``n_samples``, ``watched`` (the part that was scored after every epoch), ``image_shape``, ``settings`` (of
+        `fastnn train`), ``report``, and ``model``.
     net : MLP or None
         The model in the folder, else the one that ``result["model"]`` names.
     history, costs : History or None

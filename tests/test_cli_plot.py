@@ -192,6 +192,16 @@ def new_axes():
     return Figure().subplots()
 
 
+@pytest.mark.parametrize(("options", "name"), [([], "test"), (["--validation", "0.2"], "validation")])
+def test_plot_calls_the_watched_part_by_its_name(capsys, monkeypatch, options, name):
+    ok(capsys, "train", "digits", *QUICK, *options, "--out", "run")
+    seen = []
+    monkeypatch.setattr("fastnn.plots.learning_curves", lambda history, watched: seen.append(watched) or new_axes())
+    monkeypatch.setattr("fastnn.plots.costs", lambda at, lines: seen.extend(lines) or new_axes())
+    ok(capsys, "plot", "run")
+    assert seen == [name, "training", name]
+
+
 def test_plot_says_what_it_cannot_draw_without_the_data(capsys, folder):
     np.savez("few.npz", X=np.random.default_rng(0).normal(size=(60, 2, 2)), y=np.arange(60) % 3)
     ok(capsys, "train", "few.npz", *QUICK, "--out", "run")

@@ -85,6 +85,12 @@ def test_learning_curves_mark_the_best_epoch():
     assert (loss.get_ylabel(), accuracy.get_ylabel()) == ("loss", "accuracy")
 
 
+def test_learning_curves_call_the_watched_part_by_its_name():
+    for ax in plots.learning_curves(some_epochs(), watched="test"):
+        labels = [line.get_label() for line in ax.lines]
+        assert "test" in labels and "validation" not in labels
+
+
 def test_learning_curves_of_a_history_without_validation_or_with_gaps():
     history = fastnn.History()
     for row in ({"epoch": 1, "train_loss": float("nan")}, {"epoch": 2, "train_loss": 3.0}):

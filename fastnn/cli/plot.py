@@ -103,6 +103,11 @@ class _Material:
         return self._once("history", lambda: self.run.history, f"the run has no {runs.HISTORY}")
 
     @property
+    def watched(self) -> str:
+        """What the part is called that was scored after every epoch."""
+        return str(self.run.result.get("watched") or "validation")
+
+    @property
     def report(self) -> Any:
         return self._once("report", lambda: self.run.report, f"{runs.RESULT} has no report, which only classes have")
 
@@ -169,7 +174,7 @@ def _costs(material: _Material) -> Any:
         lines = {name: logged[name] for name in logged.columns if name != "iteration"}
         return plots.costs(logged["iteration"], lines)
     history, result = material.history, material.run.result
-    titles = {"train_loss": "training", "val_loss": "validation"}
+    titles = {"train_loss": "training", "val_loss": material.watched}
     lines = {title: history[name] for name, title in titles.items() if name in history.columns}
     n, size = result.get("n_training_samples"), (result.get("settings") or {}).get("batch_size")
     steps = -(-n // size) if n and size else 1
@@ -194,7 +199,7 @@ def _predictions(material: _Material) -> Any:
 
 _PICTURES: dict[str, Callable[[_Material], Any]] = {
     "class_histogram": _class_histogram,
-    "learning_curves": lambda material: plots.learning_curves(material.history),
+    "learning_curves": lambda material: plots.learning_curves(material.history, watched=material.watched),
     "costs": _costs,
     "confusion_matrix": lambda material: plots.confusion_matrix(material.report),
     "mistakes": _mistakes,

@@ -171,6 +171,7 @@ def _save_run(report: dict[str, Any], data: Dataset, trainer: fastnn.Trainer, pa
         "label": report["settings"]["label"],
         "image_shape": data.image_shape,
         "n_training_samples": len(parts.training.X),
+        "watched": parts.watched and parts.watched.name,
         "scores": {name: report[name] for name in ("loss", "accuracy", "f1_macro", "r2") if name in report},
         **{name: report[name] for name in kept},
     }

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _FEW = 30  # points of a line that each get a marker
-_PARTS = {"train": ("training", COLOURS[0], "-"), "val": ("validation", COLOURS[1], "--")}
+_PARTS = ("train", "val")  # of the names that a history has
 
 
 def class_histogram(y: Any, ax: Axes | None = None) -> Axes:
@@ -50,7 +50,9 @@ def class_histogram(y: Any, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def learning_curves(epochs: History | Iterable[Mapping[str, Any]], axes: Any = None) -> np.ndarray:
+def learning_curves(
+    epochs: History | Iterable[Mapping[str, Any]], axes: Any = None, watched: str = "validation"
+) -> np.ndarray:
     """Draw loss, and accuracy where it was logged, over the epochs, with the best epoch of each marked.
 
     Parameters
@@ -60,6 +62,8 @@ def learning_curves(epochs: History | Iterable[Mapping[str, Any]], axes: Any = N
         ``val_accuracy``.
     axes : Axes or sequence of Axes, optional
         One for the loss, and one for the accuracy if there is any; default: a new figure.
+    watched : str
+        What the part is called that ``val_loss`` and ``val_accuracy`` are of.
 
     Returns
     -------
@@ -79,7 +83,7 @@ def learning_curves(epochs: History | Iterable[Mapping[str, Any]], axes: Any = N
         axes = new_figure(5.2 * len(panels), 3.8).subplots(1, len(panels), squeeze=False)
     used = as_axes(axes, len(panels))[: len(panels)]
     for ax, name in zip(used, panels, strict=True):
-        _draw_curves(ax, history, name)
+        _draw_curves(ax, history, name, watched)
     return used
 
 
@@ -179,20 +183,21 @@ def _history(rows: Iterable[Mapping[str, Any]]) -> History:
     return history
 
 
-def _draw_curves(ax: Axes, history: History, name: str) -> None:
-    """One panel: training and validation over the epochs, and where the one that is watched is best."""
+def _draw_curves(ax: Axes, history: History, name: str, watched: str) -> None:
+    """One panel: both parts over the epochs, and where the one that is watched is best."""
     at: Sequence[Any] = history["epoch"] if "epoch" in history.columns else range(1, len(history) + 1)
     logged = [part for part in _PARTS if f"{part}_{name}" in history.columns]
+    looks = {"train": ("training", COLOURS[0], "-"), "val": (watched, COLOURS[1], "--")}
     for part in logged:
-        label, colour, style = _PARTS[part]
+        label, colour, style = looks[part]
         marker = "o" if len(history) <= _FEW else ""
         ax.plot(at, history[f"{part}_{name}"], style, color=colour, marker=marker, markersize=3, label=label)
-    watched = np.array(history[f"{logged[-1]}_{name}"], float)
-    if np.isfinite(watched).any():
-        i = int(np.nanargmin(watched) if name == "loss" else np.nanargmax(watched))
-        value = f"{watched[i]:.2%}" if name == "accuracy" else f"{watched[i]:.4g}"
+    scores = np.array(history[f"{logged[-1]}_{name}"], float)
+    if np.isfinite(scores).any():
+        i = int(np.nanargmin(scores) if name == "loss" else np.nanargmax(scores))
+        value = f"{scores[i]:.2%}" if name == "accuracy" else f"{scores[i]:.4g}"
         ax.axvline(at[i], color="grey", linewidth=0.8)
-        ax.plot(at[i], watched[i], "*", color="black", markersize=10, label=f"best: epoch {at[i]}, {value}")
+        ax.plot(at[i], scores[i], "*", color="black", markersize=10, label=f"best: epoch {at[i]}, {value}")
     if name == "accuracy":
         ax.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
     ax.locator_params(axis="x", integer=True)

@@ -165,6 +165,7 @@ class Reproduction:
             "notes": result.notes,
             "form": {table: dict(getattr(recipe, table)) for table in ("data", "network", "training", "settings")},
             "image_shape": result.image_shape,
+            "watched": "test",
             "seconds": self.seconds,
         }
         if result.report is not None and set(recipe.data) <= {"name", "rows"}:

@@ -72,7 +72,7 @@ def scored(net: fastnn.MLP, history: fastnn.History, data: Data) -> Result:
         image_shape=shape,
     )
     wrong = metrics.mistakes(y, proba, net.classes)
-    result.pictures["learning_curves"] = lambda: plots.learning_curves(history)
+    result.pictures["learning_curves"] = lambda: plots.learning_curves(history, watched="test")
     result.pictures["confusion_matrix"] = lambda: plots.confusion_matrix(report)
     if wrong:
         result.pictures["mistakes"] = lambda: plots.mistakes(X, wrong, shape)

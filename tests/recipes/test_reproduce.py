@@ -78,6 +78,7 @@ def test_the_command_trains_compares_and_writes_a_run(capsys, folder, tiny):
     assert found.result["form"]["training"] == tiny.training
     assert found.report.accuracy == found.result["figures"]["test accuracy"]
     assert len(found.history) == 5
+    assert found.result["watched"] == "test"
 
 
 def test_an_interruption_before_anything_is_written_leaves_no_folder(capsys, folder, monkeypatch, tiny):

@@ -79,6 +79,13 @@ def test_without_a_history_a_sentence_says_so(tmp_path, capsys):
     assert "`fastnn bench` begins one" in capsys.readouterr().err
 
 
+def test_the_picture_of_a_history_does_not_replace_it(file, capsys):
+    before = file.read_bytes()
+    assert main(["bench", "--history", "--history-file", str(file), "--picture", str(file)]) == 2
+    assert f"--picture {file} is a file that --history-file writes" in capsys.readouterr().err
+    assert file.read_bytes() == before
+
+
 def test_bad_threads_are_bad_usage(capsys):
     assert main(["bench", "--threads", "0"]) == 2
     assert "--threads must be at least 1, got 0" in capsys.readouterr().err

@@ -9,6 +9,7 @@ from pathlib import Path
 import commands
 import numpy as np
 import pytest
+from commands import ok, run
 
 import fastnn
 from fastnn.cli import main
@@ -128,6 +129,36 @@ def test_what_is_written_overwrites_neither_the_data_nor_the_settings(capsys, fo
     assert out == "" and err.count("\n") == 1
     assert f"{flag} {data if place in places else place} is " in err and "itself, which would be overwritten" in err
     assert before == {path: path.read_bytes() for path in folder.rglob("*.*")}
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ("--save x --csv-log x", "--csv-log x is a file that --save writes; choose another --csv-log"),
+        ("--save x --csv-log here/../x", "--csv-log here/../x is a file that --save writes"),
+        ("--save x --checkpoint x", "--checkpoint x is a file that --save writes"),
+        ("--csv-log x --checkpoint x", "--csv-log x is a file that --checkpoint writes"),
+        ("--csv-log digits.safetensors", "--csv-log digits.safetensors is a file that --save writes"),
+        ("--out here --csv-log here/history.csv", "--csv-log here/history.csv is a file that --out writes"),
+        ("--out here --save here/result.json", "--save here/result.json is a file that --out writes"),
+        ("--out here --checkpoint here/model.safetensors", "here/model.safetensors is a file that --save writes"),
+    ],
+)
+def test_one_file_for_two_outputs_is_bad_usage_before_the_data_are_loaded(
+    capsys, folder, monkeypatch, options, sentence
+):
+    (folder / "here").mkdir()
+    monkeypatch.setattr("fastnn.datasets.load", lambda *_, **__: pytest.fail("data loaded"))
+    code, out, err = run(capsys, "train", "digits", *options.split())
+    assert code == 2 and out == "" and err.count("\n") == 1 and sentence in err
+
+
+@pytest.mark.parametrize("save", ["run/model.safetensors", "there/../run/model.safetensors"])
+def test_the_model_of_a_run_may_be_named(capsys, folder, save):
+    for name in ("run", "there"):
+        (folder / name).mkdir()
+    assert ok(capsys, "train", "digits", *QUICK, "--out", "run", "--save", save)["model"] == save
+    assert fastnn.load("run/model.safetensors").classes.tolist() == list(range(10))
 
 
 def test_predictions_overwrite_neither_the_model_nor_the_data(capsys, folder):

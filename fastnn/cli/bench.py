@@ -146,6 +146,7 @@ def _run_growth(args: argparse.Namespace, n_threads: int) -> int:
 def _show_history(args: argparse.Namespace, file: Path) -> int:
     from fastnn.bench import history
 
+    files.check_apart([("--history-file", str(file)), ("--picture", args.picture)])
     records = history.read(file)
     if args.json:
         print_json({"file": file, "runs": records})

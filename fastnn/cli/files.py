@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,15 @@ def check_keeps(path: str, flag: str, *, data: str, model: str | None = None, co
             continue
         if is_same:
             raise UsageError(f"{flag} {path} is {argument} itself, which would be overwritten; choose another {flag}")
+
+
+def check_apart(outputs: Iterable[tuple[str, str]]) -> None:
+    """Raise UsageError if two outputs, each an option and its path, are one file."""
+    taken: dict[Path, str] = {}
+    for flag, path in outputs:
+        other = taken.setdefault(Path(path).resolve(), flag)
+        if other != flag:
+            raise UsageError(f"{flag} {path} is a file that {other} writes; choose another {flag}")
 
 
 def _files(source: str) -> list[str]:

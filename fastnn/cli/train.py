@@ -96,11 +96,14 @@ def _check_places(args: argparse.Namespace, settings: dict[str, Any]) -> None:
             names.remove("save")  # it is checked, and the folder may not be there yet
     if settings["save"] is None:
         settings["save"] = files.default_model_path(args.data)
-    for name in names:
-        if settings[name] is not None:
-            flag = BY_NAME[name].flag
-            files.check_keeps(settings[name], flag, data=args.data, config=args.config)
-            files.check_writable(settings[name], flag)
+    outputs = [(BY_NAME[name].flag, settings[name]) for name in names if settings[name] is not None]
+    for flag, path in outputs:
+        files.check_keeps(path, flag, data=args.data, config=args.config)
+        files.check_writable(path, flag)
+    if args.out is not None:  # --save may name the model of the run
+        run = [("--save" if name == runs.MODEL else "--out", str(Path(args.out) / name)) for name in runs.FILES]
+        outputs = [*run, *outputs]
+    files.check_apart(outputs)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fastnn import datasets, recipes, runs
+from fastnn.recipes import kaggle
 from fastnn.recipes.kaggle import competition_csv, load_competition, submission
 from fastnn.recipes.result import Options
 
@@ -26,6 +27,12 @@ def small() -> recipes.Recipe:
     return replace(recipe, quick={**changes, "settings": {"timed_rows": 100}})
 
 
+@pytest.fixture
+def without_kaggle(monkeypatch):
+    """Kaggle's files are not at hand, whatever FASTNN_DATA has."""
+    monkeypatch.setattr(kaggle, "FOLDER", "files of nobody")
+
+
 def test_the_form_of_the_files():
     X = np.array([[0, 255, 10], [1, 2, 3]], np.uint8)
     assert competition_csv(X, np.array([7, 0])) == b"label,pixel0,pixel1,pixel2\n7,0,255,10\n0,1,2,3\n"
@@ -33,7 +40,7 @@ def test_the_form_of_the_files():
     assert submission([3, 1]) == [{"ImageId": 1, "Label": 3}, {"ImageId": 2, "Label": 1}]
 
 
-def test_mnist_stands_in_and_every_image_is_where_the_note_says(small, silent, tmp_path):
+def test_mnist_stands_in_and_every_image_is_where_the_note_says(small, silent, tmp_path, without_kaggle):
     said = []
     options = replace(silent, say=said.append)
     found = load_competition(small.quickened(), options)
@@ -46,11 +53,11 @@ def test_mnist_stands_in_and_every_image_is_where_the_note_says(small, silent, t
     assert found.data.image_shape == (28, 28)
     assert said == [found.note]
     assert "MNIST was written in their form: the first 2,000 training images" in found.note
-    assert (tmp_path / "kaggle/train.csv").read_text().startswith("label,pixel0,pixel1,")
-    assert (tmp_path / "kaggle/test.csv").read_text().startswith("pixel0,pixel1,")
+    assert (tmp_path / kaggle.FOLDER / "train.csv").read_text().startswith("label,pixel0,pixel1,")
+    assert (tmp_path / kaggle.FOLDER / "test.csv").read_text().startswith("pixel0,pixel1,")
 
 
-def test_the_last_images_without_labels_are_those_of_mnists_test_part(small, silent):
+def test_the_last_images_without_labels_are_those_of_mnists_test_part(small, silent, without_kaggle):
     data = {**small.data, "rows": 1000, "test_fraction": 0.5, "unlabelled_rows": 18001}
     found = load_competition(replace(small, data=data), replace(silent, folder=None))
     mnist = datasets.load("mnist")
@@ -80,7 +87,7 @@ def test_a_missing_second_file_is_a_sentence(small, silent, tmp_path, monkeypatc
 
 
 @pytest.mark.slow
-def test_bigsnarf_scores_every_epoch_and_writes_the_submission(small, silent, tmp_path):
+def test_bigsnarf_scores_every_epoch_and_writes_the_submission(small, silent, tmp_path, without_kaggle):
     said = []
     done = recipes.reproduce(small, replace(silent, say=said.append))
     result = done.result

@@ -230,7 +230,7 @@ class _ProgramCache(FunctionCache):
 
     def load_overload(self, sig, target_context):
         # not super().load_overload, which first has the target import all of Numba's own functions, SciPy among them:
-        # a program that was compiled needs none of them, and a first fit takes 0.35 s instead of 0.56
+        # a program that was compiled needs none of them, and they take longer than all else of a first fit
         try:
             with self._guard_against_spurious_io_errors():
                 return self._load_overload(sig, target_context)

@@ -55,6 +55,20 @@ def test_every_head_has_a_reference():
     assert len(set(HEADS.values())) == len(HEADS)
 
 
+def test_every_code_has_a_branch_of_its_own():
+    """One without would end in the branch of another, silently."""
+    rng = np.random.default_rng(0)
+    z, y = rng.standard_normal(16), rng.random(16)
+
+    def outcome(output, head):
+        a, delta = np.zeros(16), np.zeros(16)
+        log_sum, loss = run(output, head, 16, z, a, y, delta)
+        return a.tobytes(), delta.tobytes(), log_sum, loss
+
+    assert len({outcome(code, HEADS["identity", "mse"])[0] for code in OUTPUTS.values()}) == len(OUTPUTS)
+    assert len({outcome(OUTPUTS["identity"], code)[1:] for code in HEADS.values()}) == len(HEADS)
+
+
 @DTYPES
 @HEAD
 @N

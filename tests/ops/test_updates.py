@@ -52,9 +52,16 @@ def test_three_steps_of_a_rule(rule, n, dtype):
         assert_close(v, velocity, dtype, f"velocity of {rule}", terms=16)
 
 
-def test_rules_have_codes_of_their_own_and_slots():
-    assert len(set(RULES.values())) == len(RULES)
+def test_rules_have_codes_and_steps_of_their_own_and_slots():
+    """A code without a step would leave the weights as they are, silently."""
     assert set(SLOTS) == set(RULES)
+    start, g, v = numbers(16, np.float64, 3)
+    ends = {start.tobytes()}
+    for code in RULES.values():
+        w = start.copy()
+        run_update(code, 16, w, g, v.copy(), 0, 0, 0.1, 0.9)
+        ends.add(w.tobytes())
+    assert len(ends) == 1 + len(RULES)
 
 
 @DTYPES

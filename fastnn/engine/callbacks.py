@@ -208,7 +208,7 @@ class ModelCheckpoint(_Watching):
     Raises
     ------
     ValueError
-        If the braces of `path` do not match (at construction) or name a quantity that is not logged.
+        If the braces of `path` do not match (at construction), or their names or formats what is logged.
     ModelFileError
         If the file cannot be written.
     """
@@ -241,7 +241,10 @@ class ModelCheckpoint(_Watching):
                 raise ValueError(f"path {self.path!r} names {field!r}, which is not logged; there is {', '.join(logs)}")
         if self.save_best_only and not self._watch.improves(logs):
             return
-        path = self.path.format(**logs)
+        try:
+            path = self.path.format(**logs)
+        except (LookupError, ValueError) as error:
+            raise ValueError(f"path {self.path!r} has a format that does not fit what is logged: {error}") from None
         self.trainer.net.save(path)
         self.saved = path
 

@@ -179,6 +179,12 @@ def test_model_checkpoint_names_an_unknown_quantity_in_the_path():
         FakeTrainer([ModelCheckpoint("{val_acc}")], [1.0]).fit()
 
 
+@pytest.mark.parametrize("path", ["{epoch:q}", "{epoch:{width}}", "{val_loss:s}"])
+def test_model_checkpoint_says_which_path_cannot_be_filled_in(path):
+    with pytest.raises(ValueError, match=f"path '{path}' has a format that does not fit what is logged: "):
+        FakeTrainer([ModelCheckpoint(path)], [1.0]).fit()
+
+
 def test_lambda_callback_runs_each_hook_in_order():
     seen = []
     callback = LambdaCallback(

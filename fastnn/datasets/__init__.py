@@ -87,6 +87,8 @@ def load(
         _refuse_label(label, path)
         return load_pair(path, labels_beside(path), cache)
     kinds = f"{', '.join(_TABLES)}, .npz or an IDX images file such as train-images-idx3-ubyte.gz"
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; give the path of a file in it")
     if path.exists():
         raise DataError(f"{path} is of no kind that is known by its name: {kinds}")
     near = difflib.get_close_matches(str(source).lower(), NAMES, n=1, cutoff=0.5)

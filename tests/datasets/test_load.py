@@ -56,8 +56,9 @@ def test_a_file_of_unknown_kind_and_a_folder_get_a_sentence(tmp_path) -> None:
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(DataError, match="of no kind that is known"):
         load(tmp_path / "x.parquet")
-    with pytest.raises(DataError, match="is a folder"):
-        load(tmp_path / "folder.csv")
+    for folder in (tmp_path / "folder.csv", tmp_path):
+        with pytest.raises(DataError, match="is a folder; give the path of a file in it"):
+            load(folder)
 
 
 @pytest.mark.parametrize("source", ["digits", ("i", "l"), "x.npz", "i-images-idx3-ubyte"])

@@ -75,8 +75,12 @@ def test_history_is_a_table_and_a_picture(file, tmp_path, capsys):
 
 
 def test_without_a_history_a_sentence_says_so(tmp_path, capsys):
-    assert main(["bench", "--history", "--history-file", str(tmp_path / "none.jsonl")]) == 1
-    assert "`fastnn bench` begins one" in capsys.readouterr().err
+    (tmp_path / "empty.jsonl").write_text("\n")
+    for name in ("none.jsonl", "empty.jsonl"):
+        path, picture = tmp_path / name, tmp_path / "bench.png"
+        assert main(["bench", "--history", "--history-file", str(path), "--picture", str(picture)]) == 1
+        assert f"there is no history in {path}; `fastnn bench` begins one" in capsys.readouterr().err
+        assert not picture.exists()
 
 
 def test_the_picture_of_a_history_does_not_replace_it(file, capsys):

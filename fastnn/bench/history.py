@@ -45,12 +45,11 @@ def read(path: Path) -> list[dict[str, Any]]:
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If there is no such file, or no record in it.
     """
-    if not path.exists():
-        raise FileNotFoundError(f"there is no history in {path}; `fastnn bench` begins one")
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     records = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
         try:
@@ -61,6 +60,8 @@ def read(path: Path) -> list[dict[str, Any]]:
             records.append(record)
         else:
             warnings.warn(f"line {number} of {path} is no record of fastnn bench; it is left out", stacklevel=2)
+    if not records:
+        raise FileNotFoundError(f"there is no history in {path}; `fastnn bench` begins one")
     return records
 
 

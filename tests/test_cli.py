@@ -230,7 +230,8 @@ def test_bad_usage_is_2_and_one_sentence(capsys, folder, arguments, words):
             ["train", "digits", "--save", "no/folder/m.safetensors"],
             ["there is no folder no/folder", "--save"],
         ),
-        (["train", "digits", "--save", "."], ["is a folder"]),
+        (["train", "digits", "--save", "."], [". is a folder"]),
+        (["train", "digits", "--save", ""], [". is a folder"]),
         (["train", "digits", "--csv-log", "no/log.csv"], ["there is no folder no", "--csv-log"]),
         (["train", "digits", "--validation", "0.001"], ["--validation"]),
         (

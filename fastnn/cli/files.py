@@ -108,7 +108,7 @@ def check_writable(path: str, flag: str) -> None:
     A file is tried: permissions alone do not tell (read-only mounts, quotas, superusers).
     """
     if Path(path).is_dir():
-        raise OSError(f"{path} is a folder; give {flag} the path of a file in it")
+        raise OSError(f"{Path(path)} is a folder; give {flag} the path of a file in it")
     if is_device(path):
         raise OSError(f"{path} is a device or a pipe, not a file; choose another {flag}")
     folder = Path(path).parent

@@ -60,17 +60,17 @@ def check_folder(folder: str, command: str, data: str | None = None, more_files:
             earlier = runs.Run(path).result.get("command")
             if earlier != command:
                 whose = f"fastnn {earlier}" if earlier else "another command"
-                raise runs.RunError(f"{folder} holds a run of {whose}, which would be mixed up; choose another --out")
+                raise runs.RunError(f"{path} holds a run of {whose}, which would be mixed up; choose another --out")
         return
     above = path
     while not above.exists():
         above = above.parent
     if not above.is_dir():
-        raise OSError(f"{folder} cannot be a folder: {above} is a file; choose another --out")
+        raise OSError(f"{path} cannot be a folder: {above} is a file; choose another --out")
     try:
         tempfile.TemporaryFile(dir=above).close()
     except OSError as error:
-        raise OSError(f"{folder} cannot be made: {error.strerror or error}; choose another --out") from None
+        raise OSError(f"{path} cannot be made: {error.strerror or error}; choose another --out") from None
 
 
 def lasting(source: str) -> str:

@@ -292,10 +292,15 @@ def test_bad_usage_is_a_sentence(capsys, folder, arguments, code, words):
     assert list(folder.iterdir()) == []
 
 
-def test_a_folder_for_pictures_that_is_a_file_is_a_sentence(capsys, folder, digits):
+def test_a_folder_for_pictures_that_is_a_file_is_a_sentence(capsys, folder, monkeypatch, digits):
     (folder / "file").touch()
     code, _, err = run(capsys, "plot", digits, "--out", "file")
-    assert code == 1 and err == "fastnn: file: File exists\n"
+    assert code == 1 and err == "fastnn: file cannot be a folder: file is a file; choose another --out\n"
+    (folder / "run/pictures").touch()
+    monkeypatch.setattr("fastnn.datasets.load", lambda *_, **__: pytest.fail("data loaded"))
+    for command in (["plot", "run"], ["evaluate", "run/model.safetensors", "digits", "--out", "run"]):
+        code, _, err = run(capsys, *command)
+        assert code == 1 and err.startswith("fastnn: run/pictures cannot be a folder: run/pictures is a file;")
 
 
 def test_help_has_an_example(capsys):

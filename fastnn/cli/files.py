@@ -70,6 +70,22 @@ def check_keeps(path: str, flag: str, *, data: str, model: str | None = None, co
             raise UsageError(f"{flag} {path} is {argument} itself, which would be overwritten; choose another {flag}")
 
 
+def check_makeable(path: Path) -> None:
+    """Raise OSError with a sentence if `path` neither is a folder that can be written nor can become one.
+
+    A file is tried, as in `check_writable`; nothing is made.
+    """
+    above = path
+    while not above.exists():
+        above = above.parent
+    if not above.is_dir():
+        raise OSError(f"{path} cannot be a folder: {above} is a file; choose another --out")
+    try:
+        tempfile.TemporaryFile(dir=above).close()
+    except OSError as error:
+        raise OSError(f"{path} cannot be written: {error.strerror or error}; choose another --out") from None
+
+
 def check_apart(outputs: Iterable[tuple[str, str]]) -> None:
     """Raise UsageError if two outputs, each an option and its path, are one file."""
     taken: dict[Path, str] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,21 +55,14 @@ def check_folder(folder: str, command: str, data: str | None = None, more_files:
             if data is not None:
                 files.check_keeps(str(path / name), "--out", data=data)
             files.check_writable(str(path / name), "--out")
+        files.check_makeable(path / runs.PICTURES)
         if (path / runs.RESULT).exists():
             earlier = runs.Run(path).result.get("command")
             if earlier != command:
                 whose = f"fastnn {earlier}" if earlier else "another command"
                 raise runs.RunError(f"{path} holds a run of {whose}, which would be mixed up; choose another --out")
-        return
-    above = path
-    while not above.exists():
-        above = above.parent
-    if not above.is_dir():
-        raise OSError(f"{path} cannot be a folder: {above} is a file; choose another --out")
-    try:
-        tempfile.TemporaryFile(dir=above).close()
-    except OSError as error:
-        raise OSError(f"{path} cannot be made: {error.strerror or error}; choose another --out") from None
+    else:
+        files.check_makeable(path)
 
 
 def lasting(source: str) -> str:

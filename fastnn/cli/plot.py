@@ -43,8 +43,8 @@ def run(args: argparse.Namespace) -> int:
     found = runs.Run(args.run_folder)
     folder = Path(args.out) if args.out is not None else found.folder / runs.PICTURES
     require_matplotlib()
+    files.check_makeable(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    files.check_writable(str(folder / f"{runs.PICTURE_NAMES[0]}.png"), "--out")
     material = _Material(found, args.data)
     drawn: list[Path] = []
     left_out: dict[str, str] = {}

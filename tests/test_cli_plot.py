@@ -270,6 +270,30 @@ def test_a_run_with_little_in_it_has_reasons(capsys, result, words):
     assert "run/pictures/learning_curves.png" in drawn["pictures"]
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"settings": 5},
+        {"settings": {"batch_size": "many"}, "n_training_samples": "few"},
+        {"part": ["test"]},
+        {"rows": {"a": 1}},
+        {"n_samples": "x"},
+        {"image_shape": 64},
+        {"image_shape": [[8], 8]},
+        {"label": 5},
+        {"report": 5},
+        {"watched": [1]},
+    ],
+)
+def test_a_result_that_somebody_has_spoiled_costs_single_pictures(capsys, field):
+    history = fastnn.History()
+    history.append({"epoch": 1, "train_loss": 1.0})
+    result = {"command": "train", "data": "digits", "part": "test"}
+    runs.save_run("run", net=fastnn.MLP([64, 10]), history=history, result=result | field)
+    drawn = ok(capsys, "plot", "run")
+    assert "run/pictures/learning_curves.png" in drawn["pictures"] and drawn["left_out"]
+
+
 def test_a_run_of_which_nothing_can_be_drawn_is_a_failure(capsys):
     runs.save_run("run", result={})
     code, out, err = run(capsys, "plot", "run")

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
             continue
         try:
             axes = draw(material)
-        except ValueError as error:  # of the run's files, the data, or a picture that makes no sense for them
+        except (TypeError, ValueError) as error:  # of the run's files, the data, or a picture that makes no sense
             left_out[name] = str(error)
         else:
             drawn.append(plots.save(axes, folder / f"{name}.png"))
@@ -103,6 +103,14 @@ class _Material:
         return self._once("history", lambda: self.run.history, f"the run has no {runs.HISTORY}")
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """Those of `fastnn train`."""
+        settings = self.run.result.get("settings") or {}
+        if not isinstance(settings, dict):
+            raise ValueError(f"{runs.RESULT} must have an object as settings, got {settings!r}")
+        return settings
+
+    @property
     def watched(self) -> str:
         """What the part is called that was scored after every epoch."""
         return str(self.run.result.get("watched") or "validation")
@@ -147,7 +155,7 @@ class _Material:
         data, result = self.data, self.run.result
         part = result.get("part")
         if part == "validation" and result.get("command") == "train":
-            _, X, y = split(data, resolve({}, None) | (result.get("settings") or {})).scored
+            _, X, y = split(data, resolve({}, None) | self.settings).scored
         elif part in ("training", "test", "all"):
             _, X, y = files.choose_part(data, None if part == "all" else part.removesuffix("ing"))
         else:
@@ -176,7 +184,7 @@ def _costs(material: _Material) -> Any:
     history, result = material.history, material.run.result
     titles = {"train_loss": "training", "val_loss": material.watched}
     lines = {title: history[name] for name, title in titles.items() if name in history.columns}
-    n, size = result.get("n_training_samples"), (result.get("settings") or {}).get("batch_size")
+    n, size = result.get("n_training_samples"), material.settings.get("batch_size")
     steps = -(-n // size) if n and size else 1
     epochs = history["epoch"] if "epoch" in history.columns else range(1, len(history) + 1)
     ax = plots.costs([epoch * steps for epoch in epochs], lines)

@@ -93,6 +93,28 @@ def test_minmax_of_features_that_hardly_vary_stays_finite(folder):
     assert np.isfinite(net.predict_proba(X)).all()
 
 
+def test_a_class_too_rare_for_a_validation_part_is_named(capsys):
+    np.savez("rare.npz", X=np.eye(60), y=["a", *["b", "c"] * 29, "b"])
+    code, _, err = run(capsys, "train", "rare.npz", *QUICK)
+    assert code == 1 and "class 'a' has 1 sample, too few to be divided into a training and a validation part" in err
+    assert ok(capsys, "train", "rare.npz", *QUICK, "--validation", "0")["part"] == "training"
+
+
+def test_features_too_large_for_their_variance_are_a_sentence(capsys):
+    np.savez("huge.npz", X=np.full((60, 1), -9e299), y=np.arange(60) % 2)
+    code, _, err = run(capsys, "train", "huge.npz", *QUICK)
+    assert code == 2 and "huge.npz has values as large as 9e+299, too large for --scaling standard" in err
+    ok(capsys, "train", "huge.npz", *QUICK, "--scaling", "minmax", "--dtype", "float64")
+
+
+def test_a_seed_of_more_than_32_bits_holds_out_a_validation_part(capsys):
+    np.savez("t.npz", X=np.eye(60), y=np.arange(60) % 2)
+    found = [ok(capsys, "train", "t.npz", *QUICK, "--seed", seed) for seed in ("5000000000", "705032704", "0")]
+    histories = [[epoch["val_loss"] for epoch in one["history"]] for one in found]
+    assert [one["n_samples"] for one in found] == [6, 6, 6]
+    assert histories[0] != histories[1] != histories[2]
+
+
 def check_refused(capsys, output: str, data: str, argument: str) -> None:
     """A prediction to `output` is bad usage, and every file stays as it is."""
     before = {path: path.read_bytes() for path in Path.cwd().iterdir()}

@@ -11,6 +11,7 @@ import fastnn
 from fastnn._checks import choice, number
 from fastnn.cli.options import UsageError, usage
 from fastnn.datasets import Dataset
+from fastnn.tuning.folds import check_classes, is_classes
 from fastnn.tuning.hyperparameters import default_loss, n_outputs
 
 Settings = Mapping[str, Any]
@@ -119,10 +120,13 @@ def check_labels(data: Dataset, output: str) -> None:
 def _hold_out(samples: Part, fraction: float, settings: Settings) -> tuple[Part, Part]:
     from sklearn.model_selection import train_test_split
 
-    classes = samples.y if settings["output"] != "identity" and samples.y.ndim == 1 else None
+    classes = samples.y if is_classes(samples.y, settings["output"]) else None
+    if classes is not None:
+        check_classes(classes, 2, "be divided into a training and a validation part", "choose --validation 0")
+    seed = settings["seed"] % 2**32  # scikit-learn's have 32 bits
     try:
         X, X_val, y, y_val = train_test_split(
-            samples.X, samples.y, test_size=fraction, stratify=classes, random_state=settings["seed"]
+            samples.X, samples.y, test_size=fraction, stratify=classes, random_state=seed
         )
     except ValueError as error:
         reason = str(error).rstrip(".")
@@ -147,7 +151,13 @@ def _scaling(data: Dataset, X: np.ndarray, scaling: str) -> tuple[Any, Any]:
         return np.divide(1.0, span, out=np.zeros_like(span), where=varies), low
     from sklearn.preprocessing import StandardScaler
 
-    scaler = StandardScaler().fit(X)
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaler = StandardScaler().fit(X)
+    if not np.isfinite(scaler.scale_).all():
+        raise ValueError(
+            f"{data.name} has values as large as {abs(X).max():.3g}, too large for --scaling standard; "
+            "divide them by something, or choose --scaling minmax"
+        )
     return 1 / scaler.scale_, scaler.mean_
 
 

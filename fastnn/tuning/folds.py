@@ -45,7 +45,7 @@ def hold_out(y: np.ndarray, fraction: float, stratify: bool, seed: int) -> tuple
     """
     fraction = number("test_fraction", fraction, 0.0, 1.0, above=True, below=True)
     if stratify:
-        _check_classes(y, 2, "be divided into a test part and the rest", "take")
+        check_classes(y, 2, "be divided into a test part and the rest", "take split='plain' or 'shuffle'")
     from sklearn.model_selection import train_test_split
 
     try:
@@ -100,7 +100,7 @@ def make_folds(
             raise ValueError(f"{len(y)} sample cannot be divided into a training and a validation part")
         splitter = ShuffleSplit(n_folds, test_size=fraction, random_state=_seed(seed))
     elif split == "stratified":
-        _check_classes(y, n_folds, f"be in each of {n_folds} folds", "take fewer folds,")
+        check_classes(y, n_folds, f"be in each of {n_folds} folds", "take fewer folds, split='plain' or 'shuffle'")
         splitter = StratifiedKFold(n_folds, shuffle=True, random_state=_seed(seed))
     else:
         if n_folds > len(y):
@@ -109,7 +109,8 @@ def make_folds(
     return [Fold(np.sort(training), np.sort(validation)) for training, validation in splitter.split(nothing, y)]
 
 
-def _check_classes(y: np.ndarray, least: int, purpose: str, advice: str) -> None:
+def check_classes(y: np.ndarray, least: int, purpose: str, advice: str) -> None:
+    """Raise ValueError with a sentence if a class has fewer samples than `least`, which `purpose` needs."""
     if y.ndim != 1:
         raise ValueError(f"only one class a sample can be stratified, got y of shape {y.shape}; take split='plain'")
     classes, counts = np.unique(y, return_counts=True)
@@ -117,8 +118,7 @@ def _check_classes(y: np.ndarray, least: int, purpose: str, advice: str) -> None
         rare = counts.argmin()
         amount = "1 sample" if counts[rare] == 1 else f"{counts[rare]} samples"
         raise ValueError(
-            f"class {classes[rare].item()!r} has {amount}, too few to {purpose}; "
-            f"{advice} split='plain' or 'shuffle', or leave this class out"
+            f"class {classes[rare].item()!r} has {amount}, too few to {purpose}; {advice}, or leave this class out"
         )
 
 

@@ -427,6 +427,16 @@ def test_closed_standard_streams_are_no_traceback(model, closed):
     assert done.stderr == "" and bool(done.stdout) == (closed == 2)
 
 
+def test_labels_that_standard_output_cannot_show_are_a_sentence(folder):
+    np.savez("t.npz", X=np.eye(40), y=["\u4e09", "b"] * 20)
+    assert main(["train", "t.npz", *QUICK]) == 0
+    arguments = [sys.executable, "-m", "fastnn", "predict", "t.safetensors", "t.npz"]
+    environment = commands.environment() | {"PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run(arguments, capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "fastnn: standard output cannot show '\\u4e09' in cp1252; set PYTHONIOENCODING=utf-8\n"
+
+
 def test_without_a_home_folder_there_is_a_sentence(capsys, monkeypatch):
     def refuse(cls):
         raise RuntimeError("Could not determine home directory.")

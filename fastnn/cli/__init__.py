@@ -74,6 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             _say(f"{where}{error.strerror or error}")
+        except UnicodeEncodeError as error:
+            wrong = error.object[error.start]
+            _say(f"standard output cannot show {wrong!a} in {sys.stdout.encoding}; set PYTHONIOENCODING=utf-8")
         except MemoryError as error:
             _say(f"there is not enough memory{f': {error}' if str(error) else ''}")
         # RuntimeError: a loss that diverges; also no home folder, no more threads

@@ -18,6 +18,7 @@ from typing import NoReturn
 import fastnn
 from fastnn.cli import bench, describe, evaluate, info, plot, predict, reproduce, train, tune, warmup
 from fastnn.cli.options import UsageError
+from fastnn.cli.output import say
 
 __all__ = ["main"]
 
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: _say(f"warning: {message}")
+        warnings.showwarning = lambda message, *_, **__: say(f"warning: {message}")
         try:
             args, unknown = _make_parser().parse_known_args(argv)
             if unknown:
@@ -63,26 +64,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         except SystemExit as stop:  # argparse has printed help or its sentence
             return int(stop.code or 0)
         except UsageError as error:
-            _say(f"{error}; see fastnn {args.command} --help")
+            say(f"{error}; see fastnn {args.command} --help")
             return 2
         except KeyboardInterrupt:
-            _say("interrupted")
+            say("interrupted")
             return 130
         except BrokenPipeError:
             # The reader of our output left (`| head`). Python would complain again when it flushes at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
-            _say(f"{where}{error.strerror or error}")
+            say(f"{where}{error.strerror or error}")
         except UnicodeEncodeError as error:
             wrong = error.object[error.start]
-            _say(f"standard output cannot show {wrong!a} in {sys.stdout.encoding}; set PYTHONIOENCODING=utf-8")
+            say(f"standard output cannot show {wrong!a} in {sys.stdout.encoding}; set PYTHONIOENCODING=utf-8")
         except MemoryError as error:
-            _say(f"there is not enough memory{f': {error}' if str(error) else ''}")
+            say(f"there is not enough memory{f': {error}' if str(error) else ''}")
         # RuntimeError: a loss that diverges; also no home folder, no more threads
         # ImportError: what only an extra installs
         except (ValueError, TypeError, RuntimeError, ImportError) as error:
-            _say(str(error))
+            say(str(error))
         return 1
 
 
@@ -116,7 +117,3 @@ def _make_parser() -> argparse.ArgumentParser:
         child.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
         child.set_defaults(run=command.run, parser=child)
     return parser
-
-
-def _say(sentence: str) -> None:
-    print(f"fastnn: {sentence}", file=sys.stderr)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fastnn.cli import files
 from fastnn.cli.options import usage
-from fastnn.cli.output import print_json, print_lines, print_table
+from fastnn.cli.output import print_json, print_lines, print_table, say
 from fastnn.engine import launch
 
 DESCRIPTION = """\
@@ -52,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
     from fastnn.bench import suite
 
-    record = suite.run(n_threads, quick=args.quick, say=_say)
+    record = suite.run(n_threads, quick=args.quick, say=say)
     history.append(file, record)
     if args.json:
         print_json(record)
@@ -60,10 +59,6 @@ def run(args: argparse.Namespace) -> int:
         _print_record(record)
         print(f"\nrecorded in {file}; fastnn bench --history shows all runs")
     return 0
-
-
-def _say(sentence: str) -> None:
-    print(f"fastnn: {sentence}", file=sys.stderr)
 
 
 def _print_record(record: Mapping[str, Any]) -> None:
@@ -105,7 +100,7 @@ def _print_record(record: Mapping[str, Any]) -> None:
 def _run_phases(args: argparse.Namespace, n_threads: int) -> int:
     from fastnn.bench import machine, phases
 
-    result = phases.run(n_threads, machine.QUICK if args.quick else machine.FULL, _say)
+    result = phases.run(n_threads, machine.QUICK if args.quick else machine.FULL, say)
     if args.json:
         print_json(result)
         return 0
@@ -127,7 +122,7 @@ def _run_phases(args: argparse.Namespace, n_threads: int) -> int:
 def _run_growth(args: argparse.Namespace, n_threads: int) -> int:
     from fastnn.bench import growth, machine
 
-    points = growth.run(n_threads, machine.QUICK if args.quick else machine.FULL, _say)
+    points = growth.run(n_threads, machine.QUICK if args.quick else machine.FULL, say)
     if args.json:
         print_json({"cpu": machine.cpu_name(), "points": points})
         return 0
@@ -163,7 +158,7 @@ def _show_history(args: argparse.Namespace, file: Path) -> int:
         # rough figures would only hide the others
         history.plot([r for r in records if not r["quick"]] or records, Path(args.picture))
     except ImportError:
-        _say('no picture: matplotlib is not installed; pip install "fastnn[plot]"')
+        say('no picture: matplotlib is not installed; pip install "fastnn[plot]"')
     else:
         print(f"\nplotted in {args.picture}")
     return 0

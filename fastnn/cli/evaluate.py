@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from fastnn._checks import integer
 from fastnn.cli import files
 from fastnn.cli.options import UsageError, usage
 from fastnn.cli.outcome import Judged, check_folder, judge, lasting
-from fastnn.cli.output import print_json, print_lines, print_table, score_lines
+from fastnn.cli.output import print_json, print_lines, print_table, say, score_lines
 from fastnn.datasets import Dataset
 from fastnn.tuning.hyperparameters import default_loss
 
@@ -108,7 +107,7 @@ def _draw(folder: Path, data: Dataset, X: Any, judged: Judged | None) -> list[Pa
         if data.image_shape is not None and judged.mistakes:
             drawn["mistakes"] = plots.mistakes(X, judged.mistakes, data.image_shape)
     except ImportError as error:
-        print(f"fastnn: no pictures: {error}", file=sys.stderr)
+        say(f"no pictures: {error}")
         return []
     folder.mkdir(exist_ok=True)
     return [plots.save(axes, folder / f"{name}.png") for name, axes in drawn.items()]

@@ -1,7 +1,8 @@
-"""FLOOR 4: what the commands print: aligned lines and tables for people, one JSON document for machines."""
+"""FLOOR 4: what the commands print: aligned lines and tables for people, one JSON document for machines, and asides."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,11 @@ from fastnn import runs
 def print_json(document: Mapping[str, Any]) -> None:
     """Print a JSON document, as `runs.to_json` makes it."""
     print(runs.to_json(document))
+
+
+def say(sentence: str) -> None:
+    """Print a sentence that is no result: to standard error."""
+    print(f"fastnn: {sentence}", file=sys.stderr)
 
 
 def print_lines(lines: Iterable[tuple[str, str]]) -> None:

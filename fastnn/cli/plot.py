@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from fastnn import plots, runs
 from fastnn.cli import files
 from fastnn.cli.options import resolve
 from fastnn.cli.outcome import Judged, judge
-from fastnn.cli.output import print_json
+from fastnn.cli.output import print_json, say
 from fastnn.cli.setup import split
 from fastnn.datasets import Dataset
 from fastnn.plots.figures import require_matplotlib
@@ -64,9 +63,9 @@ def run(args: argparse.Namespace) -> int:
         for path in drawn:
             print(path)
         for name, reason in left_out.items():
-            print(f"fastnn: no {name}: {reason}", file=sys.stderr)
+            say(f"no {name}: {reason}")
         if kept:
-            print(f"fastnn: kept {', '.join(kept)}; --out DIR draws them elsewhere", file=sys.stderr)
+            say(f"kept {', '.join(kept)}; --out DIR draws them elsewhere")
     return 0 if drawn or kept else 1
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import fastnn
 from fastnn.cli import files
 from fastnn.cli.options import UsageError
-from fastnn.cli.output import print_json
+from fastnn.cli.output import print_json, say
 from fastnn.engine.files import replace_file
 
 DESCRIPTION = """\
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
                 document |= {"classes": net.classes, "probabilities": probabilities}
         print_json(document)
     elif args.output:
-        print(f"fastnn: {len(X):,} predictions written to {args.output}", file=sys.stderr)
+        say(f"{len(X):,} predictions written to {args.output}")
     else:
         header, rows = _table(net, predictions, probabilities, args.kaggle)
         sys.stdout.write(_csv(header, rows))

@@ -9,7 +9,6 @@ import argparse
 import contextlib
 import shlex
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +21,7 @@ from fastnn import _jit, runs
 from fastnn.cli import files
 from fastnn.cli.options import BY_NAME, OPTIONS, resolve
 from fastnn.cli.outcome import check_folder, judge, lasting
-from fastnn.cli.output import print_json, print_lines, score_lines
+from fastnn.cli.output import print_json, print_lines, say, score_lines
 from fastnn.cli.setup import Part, Parts, make_trainer, split
 from fastnn.datasets import Dataset
 from fastnn.engine.warm_up import warm_up
@@ -69,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     if stopped_by:
         done = f"{len(trainer.history)} of {settings['epochs']} epochs"
         model = f"{settings['save']} is as it was" if kept else f"the model so far is in {settings['save']}"
-        print(f"fastnn: {stopped_by} after {done}; {model}", file=sys.stderr)
+        say(f"{stopped_by} after {done}; {model}")
         if not trainer.history:
             return 1
 
@@ -123,9 +122,9 @@ def prepare_kernels(dtype: np.dtype) -> float:
     """Compile or load the kernels apart from the training, and say so if that takes more than a moment."""
     folder = _jit.cache_folder()
     if folder is None:
-        print("fastnn: compiling the kernels", file=sys.stderr)
+        say("compiling the kernels")
     elif not any(folder.glob("*.nbc")):
-        print("fastnn: compiling the kernels, once for each machine and version", file=sys.stderr)
+        say("compiling the kernels, once for each machine and version")
     return warm_up(dtype)
 
 

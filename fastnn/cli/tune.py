@@ -9,7 +9,6 @@ import argparse
 import difflib
 import re
 import shlex
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +20,7 @@ from fastnn._checks import choice, integer, number
 from fastnn.cli import files
 from fastnn.cli.options import BY_NAME, OPTIONS, Option, UsageError, resolve, usage
 from fastnn.cli.outcome import check_folder, lasting
-from fastnn.cli.output import print_json, print_lines, score_lines
+from fastnn.cli.output import print_json, print_lines, say, score_lines
 from fastnn.cli.setup import Part, Parts, check_labels, make_trainer
 from fastnn.cli.train import prepare_kernels, sigterm_interrupts
 from fastnn.datasets import Dataset
@@ -144,10 +143,7 @@ def run(args: argparse.Namespace) -> int:
                 make_trainer=_maker(data, settings),
             )
         except KeyboardInterrupt:
-            print(
-                f"fastnn: interrupted; what is finished is in {folder}, and the same command goes on from there",
-                file=sys.stderr,
-            )
+            say(f"interrupted; what is finished is in {folder}, and the same command goes on from there")
             return 1
     if args.json:
         print_json({"out": folder, **result.details, "trials": _summaries(result)})

@@ -61,6 +61,6 @@ def race_with_numpy(
     ours.max_epochs, ours.callbacks, ours.schedule = n_epochs, [], None
     plain = MiniBatchNetwork(ours)
     rates = [trainer.optimizer.learning_rate] * n_epochs
-    X_scaled, Y = scaled(ours.net, X), one_hot(y, ours.net.sizes[-1])
+    X_scaled, Y = scaled(ours.net, X), one_hot(y, ours.net.sizes[-1], ours.net.dtype)
     seconds = race({"fastnn": lambda: ours.fit(X, y), "NumPy": lambda: plain.train(X_scaled, Y, rates)})
     return Timing(work, "NumPy", seconds["fastnn"] / n_epochs, seconds["NumPy"] / n_epochs, wanted)

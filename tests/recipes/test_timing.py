@@ -7,6 +7,7 @@ import pytest
 
 import fastnn
 from fastnn.recipes import timing
+from fastnn.recipes.plain import MiniBatchNetwork
 from fastnn.recipes.result import Timing
 
 
@@ -41,6 +42,23 @@ def test_a_race_leaves_network_and_trainer_alone():
     assert trainer.net is net and len(trainer.history) == 0
     assert found.fastnn_seconds > 0 and found.other_seconds > 0
     assert (found.work, found.other, found.wanted) == ("an epoch", "NumPy", 8.0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numpy_computes_in_the_precision_of_the_network(monkeypatch, dtype):
+    found = []
+    backward = MiniBatchNetwork._backward
+
+    def watch(self, layers, masks, Y):
+        gradients = backward(self, layers, masks, Y)
+        found.extend(array.dtype for array in (*layers, Y, *(g for pair in gradients for g in pair)))
+        return gradients
+
+    monkeypatch.setattr(MiniBatchNetwork, "_backward", watch)
+    X, y = data.classification()
+    trainer = fastnn.Trainer(fastnn.MLP([13, 7, 5], dtype=dtype), dropout=0.5, verbose=0)
+    timing.race_with_numpy(trainer, X, y, "an epoch")
+    assert set(map(str, found)) == {dtype}
 
 
 def test_times_are_those_of_one_epoch(monkeypatch):

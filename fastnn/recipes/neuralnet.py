@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import fastnn
-from fastnn import metrics, plots
+from fastnn import plots
 from fastnn.recipes.network import Data, load_data, make_net, make_trainer
 from fastnn.recipes.plain import one_hot, scaled, train_by_numbers, train_by_rows
 from fastnn.recipes.recipe import Recipe
@@ -26,14 +26,10 @@ def run(recipe: Recipe, options: Options) -> Result:
     timings = time_rows(trainer, data, settings)
     trainer.callbacks = [announce(options, settings["say_every"], trainer.max_epochs)]
     history = trainer.fit(data.X, data.y)
-    result = scored(net, history, data)
+    result = scored(net, history, data, settings["most_mistakes"])
     result.timings = timings
     del result.pictures["learning_curves"]
     result.pictures["costs"] = lambda: _draw_costs(history)
-    if result.pictures.pop("mistakes", None) is not None:
-        shape, most = data.image_shape, settings["most_mistakes"]
-        wrong = metrics.mistakes(data.y_test, net.predict_proba(data.X_test), net.classes, most)
-        result.pictures["mistakes"] = lambda: plots.mistakes(data.X_test, wrong, shape, n=most)
     return result
 
 

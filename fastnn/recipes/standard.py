@@ -54,7 +54,7 @@ def announce(options: Options, every: int, n_epochs: int) -> fastnn.Callback:
     return fastnn.LambdaCallback(on_epoch_end=on_epoch_end)
 
 
-def scored(net: fastnn.MLP, history: fastnn.History, data: Data) -> Result:
+def scored(net: fastnn.MLP, history: fastnn.History, data: Data, most_mistakes: int = 25) -> Result:
     """The result of a trained classifier: figures of the test part, its report, and the pictures."""
     X, y, shape = data.X_test, data.y_test, data.image_shape
     proba = net.predict_proba(X)
@@ -75,6 +75,6 @@ def scored(net: fastnn.MLP, history: fastnn.History, data: Data) -> Result:
     result.pictures["learning_curves"] = lambda: plots.learning_curves(history, watched="test")
     result.pictures["confusion_matrix"] = lambda: plots.confusion_matrix(report)
     if wrong:
-        result.pictures["mistakes"] = lambda: plots.mistakes(X, wrong, shape)
+        result.pictures["mistakes"] = lambda: plots.mistakes(X, wrong, shape, n=most_mistakes)
     result.pictures["first_layer_weights"] = lambda: plots.first_layer_weights(net, shape)
     return result

@@ -22,7 +22,7 @@ def small() -> recipes.Recipe:
     settings = quick["settings"]
     settings["timed_rows"] = 100
     settings["tuned"] = {**settings["tuned"], "folds": 3, "max_epochs": 2}
-    settings["networks"] = {name: {**c, "max_epochs": 2} for name, c in settings["networks"].items()}
+    settings["networks"] = {name: {**c, "max_epochs": 2} for name, c in recipe.settings["networks"].items()}
     combinations = settings["combinations"]
     settings["combinations"] = {**combinations, "base": {**combinations["base"], "max_epochs": 2}}
     quick["data"]["rows"] = 2000

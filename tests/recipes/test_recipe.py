@@ -20,6 +20,8 @@ def test_every_recipe_loads_and_its_network_and_trainer_can_be_made(name):
     assert min(recipe.quick_seconds, recipe.seconds) > 0
     names = [published.name for published in recipe.published]
     assert len(names) == len(set(names))
+    for table, changes in recipe.quick.items():
+        assert all(getattr(recipe, table).get(key) != value for key, value in changes.items()), "said twice"
     for form in (recipe, recipe.quickened()):
         if form.network and form.training:
             make_trainer(form.training, make_net(form.network), 1)

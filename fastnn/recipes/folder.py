@@ -23,8 +23,9 @@ def write(done: Reproduction, folder: Path) -> list[Path]:
     pictures = []
     try:
         for name, draw in result.pictures.items():
+            axes = draw()
             (folder / runs.PICTURES).mkdir(exist_ok=True)
-            pictures.append(plots.save(draw(), folder / runs.PICTURES / f"{name}.png"))
+            pictures.append(plots.save(axes, folder / runs.PICTURES / f"{name}.png"))
     except ImportError as error:
         result.notes.append(str(error))
     costs = logs.pop("costs", None)

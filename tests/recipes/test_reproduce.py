@@ -108,14 +108,16 @@ def test_a_missed_figure_is_exit_code_1(capsys, monkeypatch, tiny):
     assert code == 1 and "missed" in out
 
 
-def test_without_matplotlib_there_are_no_pictures_but_all_else(capsys, monkeypatch, tiny):
+def test_without_matplotlib_there_are_no_pictures_but_all_else(capsys, folder, monkeypatch, tiny):
     def refuse(*_, **__):
         raise ImportError("pictures need matplotlib: pip install 'fastnn[plot]'")
 
-    monkeypatch.setattr(recipes.folder.plots, "confusion_matrix", refuse)
+    for name in ("learning_curves", "confusion_matrix", "mistakes", "first_layer_weights"):
+        monkeypatch.setattr(recipes.folder.plots, name, refuse)
     code, out, _ = run(capsys, "reproduce", "tiny", "--quick")
     assert code == 0 and "pictures need matplotlib" in out
     assert runs.Run("build/tiny").result["notes"] == ["pictures need matplotlib: pip install 'fastnn[plot]'"]
+    assert not (folder / "build/tiny/pictures").exists()
 
 
 def test_the_list_names_every_recipe(capsys):

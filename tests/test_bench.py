@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -71,7 +72,15 @@ def test_history_is_a_table_and_a_picture(file, tmp_path, capsys):
     out, err = capsys.readouterr()
     assert "9.9.9" in out
     assert all(name in out for name in NAMES)
-    assert picture.exists() or 'pip install "fastnn[plot]"' in err
+    assert picture.exists() and err == ""
+
+
+def test_without_matplotlib_the_history_is_a_table(file, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert main(["bench", "--history", "--history-file", str(file), "--picture", str(tmp_path / "bench.png")]) == 0
+    out, err = capsys.readouterr()
+    assert "9.9.9" in out and "plotted" not in out
+    assert err == "fastnn: no picture: pictures need matplotlib: pip install 'fastnn[plot]'\n"
 
 
 def test_without_a_history_a_sentence_says_so(tmp_path, capsys):

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fastnn.plots.figures import new_figure, save
+
 KEYS = (
     "date", "version", "kernels", "cpu", "cores", "threads", "load_average", "quick", "versions", "peak_gflops",
     "bandwidth_gbytes", "networks", "latency_us",
@@ -73,9 +75,7 @@ def plot(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     ImportError
         Without matplotlib.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 8), layout="constrained")
+    figure = new_figure(10, 8)
     speed, share = figure.subplots(2, sharex=True)
     cpus = list(dict.fromkeys(r["cpu"] for r in records))
     names = list(dict.fromkeys(n["name"] for r in records for n in r["networks"]))
@@ -102,4 +102,4 @@ def plot(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     for axes in (speed, share):
         axes.grid(alpha=0.3)
     figure.legend(loc="outside lower center", ncols=3 if len(cpus) == 1 else 1, fontsize=8)
-    figure.savefig(path, dpi=120)
+    save(figure, path)

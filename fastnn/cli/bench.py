@@ -157,8 +157,8 @@ def _show_history(args: argparse.Namespace, file: Path) -> int:
     try:
         # rough figures would only hide the others
         history.plot([r for r in records if not r["quick"]] or records, Path(args.picture))
-    except ImportError:
-        say('no picture: matplotlib is not installed; pip install "fastnn[plot]"')
+    except ImportError as error:
+        say(f"no picture: {error}")
     else:
         print(f"\nplotted in {args.picture}")
     return 0

@@ -81,9 +81,10 @@ def _read(folder: Path, both: bool) -> Any:
 def _write_mnist(folder: Path, rows: int, n_unlabelled: int) -> np.ndarray | None:
     """Write the files with so many rows; returns the labels that the second one lacks."""
     mnist: Any = datasets.load("mnist")
-    folder.mkdir(parents=True, exist_ok=True)
     rows = min(rows, N_LABELLED)
-    replace_file(folder / LABELLED, competition_csv(mnist.X[:rows], mnist.y[:rows]))
+    labelled = competition_csv(mnist.X[:rows], mnist.y[:rows])  # a second, in which Ctrl-C should leave no folder
+    folder.mkdir(parents=True, exist_ok=True)
+    replace_file(folder / LABELLED, labelled)
     if not n_unlabelled:
         return None
     X = np.concatenate([mnist.X[N_LABELLED:], mnist.X_test])[:n_unlabelled]

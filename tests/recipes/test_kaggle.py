@@ -57,6 +57,16 @@ def test_mnist_stands_in_and_every_image_is_where_the_note_says(small, silent, t
     assert (tmp_path / kaggle.FOLDER / "test.csv").read_text().startswith("pixel0,pixel1,")
 
 
+def test_an_interruption_before_the_first_file_leaves_no_folder(small, silent, tmp_path, monkeypatch, without_kaggle):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(kaggle, "competition_csv", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        load_competition(small.quickened(), silent)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_last_images_without_labels_are_those_of_mnists_test_part(small, silent, without_kaggle):
     data = {**small.data, "rows": 1000, "test_fraction": 0.5, "unlabelled_rows": 18001}
     found = load_competition(replace(small, data=data), replace(silent, folder=None))

@@ -199,6 +199,7 @@ def test_the_test_part_chooses_nothing_unless_asked(capsys):
         (["train", "digits", "--hiden", "3"], ["--hiden 3; did you mean --hidden?; see fastnn train --help"]),
         (["train", "digits", "other"], ["unrecognized arguments: other; see fastnn train --help"]),
         (["train", "digits", "--epochs", "0"], ["--epochs must be at least 1, got 0"]),
+        (["train", "digits", "--hidden", "8,0"], ["--hidden must be at least 1, got 0"]),
         (["train", "digits", "--batch-size", "0"], ["--batch-size must be at least 1, got 0"]),
         (["train", "digits", "--learning-rate", "-1"], ["--learning-rate must be above 0, got -1"]),
         (["train", "digits", "--dropout", "1"], ["--dropout must be below 1, got 1"]),

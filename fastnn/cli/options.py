@@ -28,15 +28,15 @@ def usage() -> Iterator[None]:
     except UsageError:
         raise
     except (TypeError, ValueError) as error:
-        raise UsageError(re.sub(r"^\w+", _option_name, str(error))) from None
+        raise UsageError(re.sub(r"^(\w+)(\[\d+\])?", _option_name, str(error))) from None
 
 
 def _option_name(match: re.Match[str]) -> str:
-    name = _ENGINE_NAMES.get(match[0], match[0])
+    name = _ENGINE_NAMES.get(match[1], match[1])
     return BY_NAME[name].flag if name in BY_NAME else match[0]
 
 
-_ENGINE_NAMES = {"max_epochs": "epochs", "n_threads": "threads"}
+_ENGINE_NAMES = {"max_epochs": "epochs", "n_threads": "threads", "sizes": "hidden"}
 _MEANING = {
     "N": "a whole number",
     "NUMBER": "a number",

@@ -138,7 +138,7 @@ def test_each_value_reaches_the_trainer():
         ("hidden=30,100", "would be one network with several layers; separate networks by semicolons"),
         ("shuffle=yes", "--try shuffle must be true or false, got 'yes'"),
         ("l2=log(0, 1)", r"--try l2=log\(0, 1\) is no range: low must be above 0, got 0"),
-        ("l2=log(1)", r"--try l2=log\(1\) is no range: it 'log\(1\)' does not fit log\(low, high\)"),
+        ("l2=log(1)", r"--try l2=log\(1\) is no range: the text 'log\(1\)' does not fit log\(low, high\)"),
     ],
 )
 def test_tries_that_cannot_be_read(text, sentence):

@@ -216,7 +216,7 @@ def _read_values(option: Option, text: str) -> Any:
     spelling = f"--try {option.name}"
     if re.match(rf"({'|'.join(RANGES)})\s*\(", text) and option.name != "init":
         try:
-            return specs.build("it", text, RANGES)
+            return specs.build("the text", text, RANGES)
         except (TypeError, ValueError) as error:
             raise UsageError(f"{spelling}={text} is no range: {error}") from None
     if ";" in text:

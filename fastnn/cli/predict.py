@@ -41,12 +41,12 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--proba: {args.model} predicts numbers (output identity) and has no probabilities")
     data = files.load_data(args.data, args.label)
     part, X, _ = files.choose_part(data, args.part)
-    predictions = net.predict(X)
-    probabilities = net.predict_proba(X) if args.proba else None
+    outputs = net.outputs(X)
+    predictions, probabilities = net.decide(outputs), outputs if args.proba else None
 
+    text = _csv(*_table(net, predictions, probabilities, args.kaggle)) if args.output or not args.json else ""
     if args.output:
-        header, rows = _table(net, predictions, probabilities, args.kaggle)
-        replace_file(args.output, _csv(header, rows).encode())
+        replace_file(args.output, text.encode())
     if args.json:
         document = {"model": args.model, "data": args.data, "part": part, "n_samples": len(X)}
         if args.output:
@@ -59,8 +59,7 @@ def run(args: argparse.Namespace) -> int:
     elif args.output:
         say(f"{len(X):,} predictions written to {args.output}")
     else:
-        header, rows = _table(net, predictions, probabilities, args.kaggle)
-        sys.stdout.write(_csv(header, rows))
+        sys.stdout.write(text)
     return 0
 
 

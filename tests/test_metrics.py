@@ -202,9 +202,9 @@ def test_bad_arguments_of_mistakes_are_sentences():
         mistakes([0], [[0.1, 0.9]], [0, 1], n=-1)
 
 
-def test_the_modules_of_floor_4_are_attributes_of_the_package():
+def test_the_modules_are_attributes_of_the_package():
     assert fastnn.metrics.report is report
-    for name in fastnn._LAZY:
-        assert getattr(fastnn, name).__name__ == f"fastnn.{name}" and name in dir(fastnn)
+    for name, home in fastnn._MODULES.items():
+        assert getattr(fastnn, name).__name__ == f"fastnn.{home}" and name in dir(fastnn)
     with pytest.raises(AttributeError, match="module 'fastnn' has no attribute 'metric'"):
         _ = fastnn.metric

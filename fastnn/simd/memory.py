@@ -155,3 +155,51 @@ def transpose_block(typingctx, source, s0, s_row, out, o0, o_row):
         return context.get_dummy_value()
 
     return sig, codegen
+
+
+def turn_bytes_reference(source, s0, s_row, n, out, o0):
+    """Do what `turn_bytes` does, in plain NumPy."""
+    rows = np.array([source[s0 + i * s_row : s0 + i * s_row + 64] for i in range(n)])
+    out[o0 : o0 + 64 * n] = rows.T.ravel()
+    return sum(1 << c for c in range(64) if rows[:, c].any())
+
+
+@intrinsic
+def turn_bytes(typingctx, source, s0, s_row, like, out, o0):
+    """out[c, i] = source[i, c] for 64 columns of as many rows as a unit has numbers of the type of `like`, 8 or 16.
+
+    source, out   uint8, flat; rows are s_row bytes apart in `source`, and lie together in `out`
+
+    Returns 64 bits, which of the columns have other bytes than zeros.
+    """
+    n64 = types.int64
+
+    def codegen(context, builder, signature, args):
+        source, s0, s_row, _, out, o0 = args
+        n = target.UNIT_BYTES // context.get_abi_sizeof(context.get_value_type(like.dtype))
+        row, chunk = ir.VectorType(ir.IntType(8), 64), ir.VectorType(ir.IntType(8), 16)
+        data, out_data = (
+            context.make_array(t)(context, builder, a).data for t, a in ((source_t, source), (out_t, out))
+        )
+        starts = [builder.add(s0, builder.mul(s_row, I64(i))) for i in range(n)]
+        rows = [builder.load(builder.bitcast(builder.gep(data, [at]), row.as_pointer()), align=1) for at in starts]
+        union = rows[0]
+        for other in rows[1:]:
+            union = builder.or_(union, other)
+        bits = builder.icmp_unsigned("!=", union, ir.Constant(row, [0] * 64))
+        # log2(n) rounds of interleaving rows i and i + n / 2, within pieces of 16 bytes as x86 does it
+        low = [16 * (c // 16) + c % 16 // 2 + 64 * (c % 2) for c in range(64)]
+        masks = [ir.Constant(ir.VectorType(ir.IntType(32), 64), [c + more for c in low]) for more in (0, 8)]
+        for _ in range(n.bit_length() - 1):
+            pairs = [(rows[i], rows[i + n // 2]) for i in range(n // 2)]
+            rows = [builder.shuffle_vector(*pair, mask) for pair in pairs for mask in masks]
+        for i, vector in enumerate(rows):
+            for piece in range(4):
+                places = ir.Constant(ir.VectorType(ir.IntType(32), 16), [*range(16 * piece, 16 * piece + 16)])
+                at = builder.add(o0, I64(16 * (n * piece + i)))
+                where = builder.bitcast(builder.gep(out_data, [at]), chunk.as_pointer())
+                builder.store(builder.shuffle_vector(vector, vector, places), where, align=1)
+        return builder.bitcast(bits, I64)
+
+    source_t, out_t = source, out
+    return n64(source, n64, n64, like, out, n64), codegen

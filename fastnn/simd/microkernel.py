@@ -45,24 +45,13 @@ def tile_reference(mr, units, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, t
         out[:] = total
 
 
-def _row_offsets(builder: ir.IRBuilder, odd_rows: Sequence[ir.Value], mr: int) -> list[ir.Value]:
-    """Distance of each row of A from the first: an odd multiple of a_row, shifted, which x86 addresses for nothing.
-
-    With a running sum instead, LLVM made a chain of additions that halved the speed of narrow tiles.
-    """
-    offsets = [I64(0)]
-    for i in range(1, mr):
-        shift = (i & -i).bit_length() - 1
-        odd = odd_rows[(i >> shift) // 2]
-        offsets.append(builder.shl(odd, I64(shift)) if shift else odd)
-    return offsets
-
-
 class _Tile:
     """Emits the tile of mr rows and `units` units as a function of its own; strides in bytes.
 
     Its arguments are A, its strides, B, its stride, terms, k, and then those of `extra_types`.
     """
+
+    kind = "tile"
 
     def __init__(
         self, module: ir.Module, kind: str, real: ir.Type, size: int, mr: int, units: int, extra_types: list[ir.Type]
@@ -98,11 +87,27 @@ class _Tile:
                 first = self.builder.gep(first, [distance])
         return pointers
 
+    def row_offsets(self, odd_rows: Sequence[ir.Value]) -> list[ir.Value]:
+        """Distance of each row of A from the first: an odd multiple of a_row, shifted, which x86 addresses for nothing.
+
+        With a running sum instead, LLVM made a chain of additions that halved the speed of narrow tiles.
+        """
+        offsets = [I64(0)]
+        for i in range(1, self.mr):
+            shift = (i & -i).bit_length() - 1
+            odd = odd_rows[(i >> shift) // 2]
+            offsets.append(self.builder.shl(odd, I64(shift)) if shift else odd)
+        return offsets
+
+    def row_of_b(self, row: ir.Value) -> list[ir.Value]:
+        """The vectors of a row of B."""
+        return [self.builder.load(v, align=self.size) for v in self.vectors_at(row, self.nv)]
+
     def sums(self, starts: list[ir.Value]) -> list[ir.Value]:
         """The sums of all elements, gone on from `starts`, row after row; the builder goes on behind the loop."""
         builder, size, mr, nv = self.builder, self.size, self.mr, self.nv
         a, a_col, *odd_rows, b, b_row, terms, k = self.args
-        offsets = _row_offsets(builder, odd_rows, mr)
+        offsets = self.row_offsets(odd_rows)
         terms_as_numbers = builder.bitcast(terms, I64.as_pointer())
         check, loop, done = builder.block, self.fn.append_basic_block("loop"), self.fn.append_basic_block("done")
         builder.cbranch(builder.icmp_signed(">", k, I64(0)), loop, done)
@@ -111,8 +116,7 @@ class _Tile:
         sums = [builder.phi(self.vector) for _ in starts]
         p = builder.load(builder.gep(terms_as_numbers, [t]))
         a_at = builder.gep(a, [builder.mul(p, a_col)])
-        b_row_at = builder.gep(b, [builder.mul(p, b_row)])
-        b_vectors = [builder.load(v, align=size) for v in self.vectors_at(b_row_at, nv)]
+        b_vectors = self.row_of_b(builder.gep(b, [builder.mul(p, b_row)]))
         new = []
         for i in range(mr):
             scalar = builder.load(builder.bitcast(builder.gep(a_at, [offsets[i]]), self.real.as_pointer()), align=size)
@@ -134,13 +138,43 @@ class _Tile:
         return totals
 
 
-def _storing_tile(module: ir.Module, real: ir.Type, size: int, mr: int, units: int) -> ir.Function:
-    """The tile that stores its sums: arguments C, the distance of its rows, whether to accumulate."""
-    tile = _Tile(module, "tile", real, size, mr, units, [_BYTES, I64, ir.IntType(1)])
+class _ByteTile(_Tile):
+    """A tile whose B are bytes, each of which stands for itself times the scale, and whose A has its rows together."""
+
+    kind = "tile_of_bytes"
+
+    def row_offsets(self, odd_rows: Sequence[ir.Value]) -> list[ir.Value]:
+        return [I64(i * self.size) for i in range(self.mr)]
+
+    def row_of_b(self, row: ir.Value) -> list[ir.Value]:
+        builder, lanes = self.builder, self.lanes
+        scale = self.extra[3]
+        bytes_type, integers = (ir.VectorType(ir.IntType(bits), lanes) for bits in (8, 8 * self.size))
+        # high + byte has the byte in its last bits, and the fma takes high * scale away without another rounding: an
+        # instruction less than a conversion
+        high = 2.0 ** (52 if self.size == 8 else 23)
+        high_bits = builder.bitcast(ir.Constant(self.vector, [high] * lanes), integers)
+        away = spread(builder, builder.fmul(scale, ir.Constant(self.real, -high)), lanes)
+        scale = spread(builder, scale, lanes)
+        vectors = []
+        for v in range(self.nv):
+            place = builder.bitcast(builder.gep(row, [I64(v * lanes)]), bytes_type.as_pointer())
+            byte = builder.load(place, align=1)
+            if target.HAS_FMA:
+                number = builder.bitcast(builder.or_(builder.zext(byte, integers), high_bits), self.vector)
+                vectors.append(emit_fma(builder, number, scale, away))
+            else:
+                vectors.append(builder.fmul(builder.uitofp(byte, self.vector), scale))
+        return vectors
+
+
+def _storing_tile(module: ir.Module, real: ir.Type, size: int, mr: int, units: int, make=_Tile) -> ir.Function:
+    """The tile that stores its sums: arguments C, the distance of its rows, whether to accumulate; of bytes a scale."""
+    tile = make(module, make.kind, real, size, mr, units, [_BYTES, I64, ir.IntType(1), *[real] * (make is _ByteTile)])
     if tile.exists:
         return tile.fn
     builder = tile.builder
-    c, c_row, accumulate = tile.extra
+    c, c_row, accumulate = tile.extra[:3]
     c_vectors = tile.rows_at(c, c_row)
     old, begin = tile.fn.append_basic_block("old"), tile.fn.append_basic_block("begin")
     builder.cbranch(accumulate, old, begin)
@@ -212,14 +246,30 @@ def _in_bytes(builder, stride, size):
     return builder.mul(stride, I64(size))
 
 
-def _factors(context, builder, signature, args, size):
+def _factors(context, builder, signature, args):
     """A and B of an intrinsic with the arguments mr, units, a, a0, a_row, a_col, b, b0, b_row as those of a tile."""
     a, a0, a_row, a_col, b, b0, b_row = args
-    odd_rows = [_in_bytes(builder, builder.mul(a_row, I64(odd)), size) for odd in (1, 3, 5, 7)]
+    a_size, b_size = (context.get_abi_sizeof(context.get_value_type(signature.args[i].dtype)) for i in (2, 6))
+    odd_rows = [_in_bytes(builder, builder.mul(a_row, I64(odd)), a_size) for odd in (1, 3, 5, 7)]
     return [
-        _address(context, builder, signature.args[2], a, a0), _in_bytes(builder, a_col, size), *odd_rows,
-        _address(context, builder, signature.args[6], b, b0), _in_bytes(builder, b_row, size),
+        _address(context, builder, signature.args[2], a, a0), _in_bytes(builder, a_col, a_size), *odd_rows,
+        _address(context, builder, signature.args[6], b, b0), _in_bytes(builder, b_row, b_size),
     ]  # fmt: skip
+
+
+def _emit_product(context, builder, signature, args, make, sizes, *more):
+    """Call the storing tile that `make` begins, one of `sizes`, with the signature and arguments of `tile`."""
+    mr, units, *factors, c, c0, c_row, terms, t0, k, accumulate = args
+    real = context.get_value_type(signature.args[9].dtype)
+    size = context.get_abi_sizeof(real)
+    call_args = [
+        *_factors(context, builder, signature, factors),
+        _address(context, builder, signature.args[12], terms, t0), k,
+        _address(context, builder, signature.args[9], c, c0), _in_bytes(builder, c_row, size),
+        builder.icmp_unsigned("!=", accumulate, ir.Constant(accumulate.type, 0)), *more,
+    ]  # fmt: skip
+    _call_tile(builder, sizes, units, mr, lambda m, u: _storing_tile(builder.module, real, size, m, u, make), call_args)
+    return context.get_dummy_value()
 
 
 @intrinsic
@@ -229,18 +279,27 @@ def tile(typingctx, mr, units, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, 
     sig = types.void(n64, n64, a, n64, n64, n64, b, n64, n64, c, n64, n64, terms, n64, n64, types.boolean)
 
     def codegen(context, builder, signature, args):
-        mr, units, *factors, c, c0, c_row, terms, t0, k, accumulate = args
-        real = context.get_value_type(signature.args[2].dtype)
-        size = context.get_abi_sizeof(real)
-        call_args = [
-            *_factors(context, builder, signature, factors, size),
-            _address(context, builder, signature.args[12], terms, t0), k,
-            _address(context, builder, signature.args[9], c, c0), _in_bytes(builder, c_row, size),
-            builder.icmp_unsigned("!=", accumulate, ir.Constant(accumulate.type, 0)),
-        ]  # fmt: skip
         sizes = {u: range(1, rows + 1) for u, rows in target.TILE_ROWS.items()}
-        _call_tile(builder, sizes, units, mr, lambda m, u: _storing_tile(builder.module, real, size, m, u), call_args)
-        return context.get_dummy_value()
+        return _emit_product(context, builder, signature, args, _Tile, sizes)
+
+    return sig, codegen
+
+
+@intrinsic
+def tile_of_bytes(typingctx, mr, a, a0, a_col, b, b0, b_row, c, c0, c_row, terms, t0, k, accumulate, scale):
+    """As `tile`, of one unit, but B are bytes (uint8): each stands for byte * scale, rounded to a number of C's type.
+
+    The rows of A are 1 apart; mr is one of target.BYTE_ROWS.
+    """
+    n64 = types.int64
+    sig = types.void(n64, a, n64, n64, b, n64, n64, c, n64, n64, terms, n64, n64, types.boolean, c.dtype)
+
+    def codegen(context, builder, signature, args):
+        mr, a, a0, a_col, *rest, scale = args
+        args = [mr, I64(1), a, a0, I64(1), a_col, *rest]
+        kinds = signature.args
+        like_tile = types.void(n64, n64, kinds[1], n64, n64, *kinds[3:-1])
+        return _emit_product(context, builder, like_tile, args, _ByteTile, {1: target.BYTE_ROWS}, scale)
 
     return sig, codegen
 
@@ -265,7 +324,7 @@ def updating_tile(rules: list[Rule]):
             real = context.get_value_type(signature.args[2].dtype)
             size = context.get_abi_sizeof(real)
             call_args = [
-                *_factors(context, builder, signature, factors, size),
+                *_factors(context, builder, signature, factors),
                 _address(context, builder, signature.args[9], terms, t0), k,
                 _address(context, builder, signature.args[12], w, at),
                 _address(context, builder, signature.args[13], v, at), _in_bytes(builder, row, size),

@@ -46,6 +46,9 @@ TILE_UNITS = max(TILE_ROWS)
 # Heights of the tiles whose sums go into an update at once: whole ones, and wide ones of four rows, which have a list
 # of terms each (kernels.matmul.listed_rows). Few, for each takes 50 ms to compile
 UPDATE_ROWS = {u: {rows, min(4, rows)} if u in (3, TILE_UNITS) else {rows} for u, rows in TILE_ROWS.items()}
+# Heights of the tiles of one unit that read bytes. Their rows beyond a layer's units are padding, which ends with the
+# unit: so the last height divides 8
+BYTE_ROWS = (4, 5, 6, 8) if VECTOR_BYTES == 64 else (2,) if VECTOR_BYTES == 16 and IS_X86 else (4,)
 
 
 def tile_name(dtype_bytes: int) -> str:

@@ -8,7 +8,16 @@ from numba import types
 from programs import program
 
 from fastnn.simd import target
-from fastnn.simd.memory import MATRIX, address_of, transpose_block, transpose_reference, view, view_at
+from fastnn.simd.memory import (
+    MATRIX,
+    address_of,
+    transpose_block,
+    transpose_reference,
+    turn_bytes,
+    turn_bytes_reference,
+    view,
+    view_at,
+)
 
 _uint8_at, _float32_at, _float64_at = (view_at(t) for t in (types.uint8, types.float32, types.float64))
 
@@ -115,3 +124,27 @@ def test_transpose_moves_bits_not_numbers():
     out = np.zeros((n, n), np.float32)
     run_transpose(bits.view(np.float32).ravel(), 0, n, out.reshape(-1), 0, n)
     np.testing.assert_array_equal(out.view(np.uint32), bits.T)
+
+
+@program
+def run_turn_bytes(source, s0, s_row, like, out, o0):
+    return turn_bytes(source, s0, s_row, like, out, o0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.2, 1.0])
+def test_turn_bytes(dtype, share):
+    n = target.UNIT_BYTES // np.dtype(dtype).itemsize
+    rng = np.random.default_rng(1)
+    source = rng.integers(1, 256, 32 * 100, np.uint8) * (rng.random(32 * 100) < share)
+    source = source.astype(np.uint8)
+    out = np.full(64 * n + 20, 7, np.uint8)
+    expected = out.copy()
+    before = source.copy()
+    bits = turn_bytes_reference(source, 3, 97, n, expected, 9)
+    assert run_turn_bytes(source, 3, 97, np.zeros(1, dtype), out, 9) % 2**64 == bits
+    np.testing.assert_array_equal(out, expected)
+    np.testing.assert_array_equal(source, before)
+    assert out[9 + 5 * n + 2] == source[3 + 2 * 97 + 5]
+    assert (bits == 2**64 - 1) == (share == 1.0)
+    assert (bits == 0) == (share == 0.0)

@@ -8,7 +8,7 @@ from compare import assert_close
 from programs import program
 
 from fastnn.simd import target
-from fastnn.simd.microkernel import tile, tile_reference
+from fastnn.simd.microkernel import tile, tile_of_bytes, tile_reference
 
 LENGTHS = (0, 1, 2, 3, 17, 130)
 TILES = [(rows, units) for units, most in target.TILE_ROWS.items() for rows in range(1, most + 1)]
@@ -26,6 +26,11 @@ STRIDES = {
 @program
 def run_tile(mr, units, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, terms, t0, k, accumulate):
     tile(mr, units, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, terms, t0, k, accumulate)
+
+
+@program
+def run_tile_of_bytes(mr, a, a0, a_col, b, b0, b_row, c, c0, c_row, terms, t0, k, accumulate, scale):
+    tile_of_bytes(mr, a, a0, a_col, b, b0, b_row, c, c0, c_row, terms, t0, k, accumulate, scale)
 
 
 class Case:
@@ -180,3 +185,23 @@ def test_tiles_fit_the_layout():
     assert target.TILE_UNITS <= target.PANEL_UNITS
     assert target.UNIT_BYTES % target.VECTOR_BYTES == 0
     assert all(1 <= rows <= 8 for rows in target.TILE_ROWS.values())  # the row distances 1, 3, 5 and 7
+
+
+@pytest.mark.parametrize("scale", [1 / 255, 1.0, -3e-7, 0.0])
+@pytest.mark.parametrize("accumulate", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_tile_of_bytes_is_the_tile_of_the_numbers_they_stand_for(dtype, accumulate, scale):
+    rng = np.random.default_rng(6)
+    scale = dtype(scale)
+    for mr in target.BYTE_ROWS:
+        for k in LENGTHS:
+            case = Case(dtype, mr, 1, k, "columns of A together", seed=5)
+            n_bytes = rng.integers(0, 256, case.b.size, np.uint8)
+            case.b = n_bytes.astype(dtype) * scale
+            expected = case.run(run_tile, accumulate)
+            found = case.c.copy()
+            run_tile_of_bytes(
+                mr, case.a, case.a0, case.a_col, n_bytes, case.b0, case.b_row,
+                found, case.c0, case.c_row, case.terms, 2, k, accumulate, scale,
+            )  # fmt: skip
+            np.testing.assert_array_equal(found, expected, f"{mr} rows, k = {k}")

@@ -10,8 +10,9 @@ import numpy as np
 from fastnn import _jit
 from fastnn.kernels.bundles import STRIP, Block
 from fastnn.kernels.epoch import learn_rows
-from fastnn.kernels.first import first_layer, forward_first, gather_rows
+from fastnn.kernels.first import first_layer, forward_first
 from fastnn.kernels.gang import barrier, share
+from fastnn.kernels.gather import gather_rows
 from fastnn.kernels.rows import backward_rows, forward_rows, head_row
 from fastnn.kernels.tiles import update_tiles
 from fastnn.ops.random import key
@@ -77,8 +78,8 @@ def strip_part(part, net, rule, samples, work, first, base, m, control):
     elif part == _BACKWARD:
         backward_rows(net, work, base, m, 0, key(0, 0))
     else:
-        first_layer(0, 1, net, samples, work, first, base, m, base, key(0, 0))
-        learn_rows(0, net, rule, samples, work, first, base, m, key(0, 0), factor, control)
+        first_layer(0, 1, net, samples, work, work.bytes, first, base, m, base, key(0, 0))
+        learn_rows(0, net, rule, samples, work, work.bytes, first, base, m, first + m, key(0, 0), factor, control)
 
 
 @_jit.program
@@ -90,7 +91,7 @@ def step_part(rank, n_ranks, part, net, rule, samples, work, batch_size, control
     for start in range(0, samples.X.shape[0] - batch_size + 1, batch_size):
         if part > _PHASE_A:
             block = Block(batch_size if part == _PHASE_B else 0, True, True, rate, spare)
-            update_tiles(0, 1, net, rule, samples, work, block, start + batch_size)
+            update_tiles(0, 1, net, rule, samples, work, work.bytes, block, start + batch_size)
         else:
             for base in range(0, batch_size, STRIP):
                 m = min(STRIP, batch_size - base)

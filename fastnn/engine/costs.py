@@ -75,26 +75,31 @@ def step_seconds(network: MLP, batch_size: int, n_ranks: int, costs: Costs) -> f
     return alone / n_ranks + moves + barriers * _BARRIER * math.log2(n_ranks)
 
 
-def useful_ranks(network: MLP, batch_size: int, n_threads: int | None = None) -> int:
-    """Ranks for a training; a given `n_threads`, or FASTNN_NUM_THREADS as the most, is taken at its word."""
+def useful_ranks(network: MLP, batch_size: int, n_threads: int | None = None, measures: bool = True) -> int:
+    """Ranks for a training; a given `n_threads`, or FASTNN_NUM_THREADS as the most, is taken at its word.
+
+    `measures` is False where a measurement would compile a program that the training does not need.
+    """
     most = launch.most_ranks(n_threads)
     if n_threads is not None or most == 1:
         return most
-    costs = current(network.dtype.name)
+    costs = current(network.dtype.name, measures)
     seconds = {n_ranks: step_seconds(network, batch_size, n_ranks, costs) for n_ranks in range(1, most + 1)}
     best = min(seconds, key=lambda n_ranks: seconds[n_ranks])
     return best if seconds[best] < _WORTH * seconds[1] else 1
 
 
 @functools.cache
-def current(dtype: str) -> Costs:
-    """The constants of this machine: the least that was measured so far, from their file or just now.
+def current(dtype: str, measures: bool = True) -> Costs:
+    """The constants of this machine: the least that was measured so far, from their file or, if it measures, just now.
 
     Those of `dtype`, so that a measurement compiles nothing but what the training needs anyway.
     """
     folder = _jit.cache_folder()
     path = folder / f"costs-{launch.available_cores()}-{dtype}.json" if folder else None
     known = _read(path)
+    if not measures:
+        return known or Costs()
     if known is not None and known.tries >= _TRIES:
         return known
     costs = measure(dtype)

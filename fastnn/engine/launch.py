@@ -127,9 +127,10 @@ def borrowed_gang(n_ranks: int) -> Iterator[Gang]:
             stack.pop_all()
 
 
-# Entries of programs by the precision of a network, which decides the types of all arguments. A program that is called
-# by its name finds out what they are every time, in 3.5 us: twice as long as a row takes
-_entries: dict[tuple[Any, np.dtype] | None, Callable[..., Any]] = {}
+# Entries of programs by what decides the types of all arguments: the precision of a network, and whether samples stay
+# bytes (kernels.narrow). A program that is called by its name finds out what they are every time, in 3.5 us: twice as
+# long as a row takes
+_entries: dict[tuple[Any, np.dtype, bool] | None, Callable[..., Any]] = {}
 
 
 class Gang:
@@ -165,7 +166,10 @@ class Gang:
 
     def prepare(self, program: Any, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         """The entry of `program` for these arguments, compiled or loaded if need be: no rank waits for a compiler."""
-        kind = (program, arguments[0].params.dtype) if isinstance(arguments[0], Net) else None
+        kind = None
+        if isinstance(arguments[0], Net):
+            net, _, _, work = arguments[:4]
+            kind = program, net.params.dtype, work.bytes is None
         if kind in _entries:
             return _entries[kind]
         _jit.use_cache()

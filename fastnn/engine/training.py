@@ -15,7 +15,7 @@ from fastnn.engine.history import History
 from fastnn.engine.labels import Encoded
 from fastnn.engine.progress import Progress
 from fastnn.engine.samples import bundle, has_idle_inputs
-from fastnn.engine.workspace import Plan
+from fastnn.engine.workspace import Plan, stay_bytes
 from fastnn.kernels import gang
 from fastnn.ops.heads import HEADS
 
@@ -60,17 +60,21 @@ class Training:
         self.batch_size = min(int(trainer.batch_size), len(X))
         self.n_steps = -(-len(X) // self.batch_size)
         self.total_weight = float(weights.sum(dtype=np.float64)) if weights.size else float(len(X))
-        self.n_ranks = costs.useful_ranks(net, self.batch_size, trainer.n_threads)
         optimizer = trainer.optimizer
         update = "sgd" if optimizer.momentum == 0 else "nesterov" if optimizer.nesterov else "momentum"
+        dropout = trainer.dropout_of_levels()
+        has_idle = has_idle_inputs(X, net.input_offset)
+        keeps_bytes = has_idle and stay_bytes(net, X, self.batch_size, dropout)
+        self.n_ranks = costs.useful_ranks(net, self.batch_size, trainer.n_threads, measures=not keeps_bytes)
         self.plan = Plan(
             net,
             n_ranks=self.n_ranks,
             batch_size=self.batch_size,
             n_samples=len(X),
-            dropout=trainer.dropout_of_levels(),
+            dropout=dropout,
             update=update,
-            skip_zeros=has_idle_inputs(X, net.input_offset),
+            skip_zeros=has_idle,
+            keeps_bytes=keeps_bytes,
         )
         self.rule = self.plan.rule(
             HEADS[net.output, trainer.loss],

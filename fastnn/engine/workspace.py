@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 # Mini-batches above this many samples are worked through in row blocks: memory stays constant
 ROW_BLOCK = 512
+# The same where samples stay bytes (see kernels.narrow): then a column of them and the deltas stay in L1
+BYTE_BLOCK = 256
+# They do in mini-batches of so many. An epoch of 784-5-10 in float64, one thread, took 0.66 of the time at 32, 0.5 at
+# 1024; of 784-16-10 in float32 0.93 and 0.86. At 16 two threads took longer
+BYTES_PAY = 32
 
 
 def goes_by_units(network: MLP, n_ranks: int, batch_size: int) -> bool:
@@ -37,6 +42,19 @@ def goes_by_units(network: MLP, n_ranks: int, batch_size: int) -> bool:
     width = panels.padded(network.sizes[1], network.dtype)
     panel = target.PANEL_UNITS * panels.unit(network.dtype)
     return n_ranks > 1 and width >= n_ranks * panel and batch_size <= width
+
+
+def stay_bytes(network: MLP, X: np.ndarray, batch_size: int, dropout: list[float]) -> bool:
+    """Whether the samples of X stay bytes until they are multiplied (see kernels.narrow).
+
+    Not with dropout, which knows a unit by its place in the row block; nor with a scale so large that its product
+    with 2^23 might overflow (see simd.microkernel).
+    """
+    scale = network.input_scale
+    uniform = not isinstance(scale, np.ndarray) and abs(scale or 0) < 1e9 and not np.any(network.input_offset)
+    narrow = panels.padded(network.sizes[1], network.dtype) == panels.unit(network.dtype)
+    plain = X.dtype == np.uint8 and X.strides[1] == 1 and not any(dropout)
+    return uniform and narrow and plain and batch_size >= BYTES_PAY
 
 
 class Plan:
@@ -56,6 +74,8 @@ class Plan:
         Rule of ops.updates.RULES.
     skip_zeros : bool
         Look for inputs that are zero throughout a strip of samples, and leave them out; the bits stay.
+    keeps_bytes : bool
+        The first layer is that of kernels.narrow, for which zeros must be skipped; the bits stay.
 
     Attributes
     ----------
@@ -74,15 +94,17 @@ class Plan:
         dropout: list[float] | None = None,
         update: str = "sgd",
         skip_zeros: bool = False,
+        keeps_bytes: bool = False,
     ) -> None:
         self.network = network
         self.dtype = network.dtype
         self.update = update
-        self.block = min(batch_size, ROW_BLOCK) if batch_size else n_ranks * STRIP
+        block = BYTE_BLOCK if keeps_bytes else ROW_BLOCK
+        self.block = min(batch_size, block) if batch_size else n_ranks * STRIP
         dropout = [*(dropout or [0.0] * (len(network.sizes) - 1)), 0.0]
         flat = network._parameters.flat
         by_units = batch_size is not None and goes_by_units(network, n_ranks, batch_size)
-        levels, n_rows = self._levels(dropout, n_ranks if by_units else 1)
+        levels, n_rows = self._levels(dropout, n_ranks if by_units else 1, keeps_bytes)
         slots = flat.size * SLOTS[update]
         self.net = Net(
             levels=levels,
@@ -94,18 +116,25 @@ class Plan:
             levels,
             n_rows,
             n_ranks,
-            gradients=flat.size if batch_size and batch_size > self.block else 0,
+            several_blocks=batch_size is not None and batch_size > self.block,
             n_samples=n_samples,
             skip_zeros=skip_zeros,
             by_units=by_units,
+            keeps_bytes=keeps_bytes,
         )
+        if keeps_bytes:
+            self.work.rows[levels[0, bundles.ACTS]] = 1
 
     def _row_distance(self, units: int) -> int:
         """Numbers between rows: room for the column of ones; an odd number of units, to spread rows over the cache."""
         lanes = panels.unit(self.dtype)
         return (panels.padded(units + 1, self.dtype) // lanes | 1) * lanes
 
-    def _levels(self, dropout: list[float], copies: int) -> tuple[np.ndarray, int]:
+    def _byte_distance(self) -> int:
+        """Bytes between samples that stay bytes: an odd number of lines."""
+        return (-(-self.network.sizes[0] // 64) | 1) * 64
+
+    def _levels(self, dropout: list[float], copies: int, keeps_bytes: bool) -> tuple[np.ndarray, int]:
         """The level table (see kernels.bundles), and the numbers that `rows` must hold."""
         net = self.network
         table = np.zeros((len(net.sizes), bundles.LEVEL_WORDS), np.int64)
@@ -122,6 +151,8 @@ class Plan:
             if level > 0:
                 row[bundles.PARAMS] = net._parameters.offsets[level - 1]
             matrix = self.block * ld * (copies if level == 0 else 1)
+            if level == 0 and keeps_bytes:
+                row[bundles.LD], matrix = self._byte_distance(), panels.unit(self.dtype)
             row[bundles.ACTS] = row[bundles.HELD] = end
             end += matrix
             if level == len(net.sizes) - 1 or (hidden and (code in NEEDS_Z or dropout[level] > 0)):
@@ -137,10 +168,11 @@ class Plan:
         levels: np.ndarray,
         n_rows: int,
         n_ranks: int,
-        gradients: int,
+        several_blocks: bool,
         n_samples: int,
         skip_zeros: bool,
         by_units: bool,
+        keeps_bytes: bool,
     ) -> Work:
         lanes = panels.unit(self.dtype)
         widest = int(levels[1:, bundles.WIDTH].max())
@@ -154,6 +186,12 @@ class Plan:
         rows_of_rank = self.block if by_units else -(-self.block // n_ranks)
         nonzero_part = -(-rows_of_rank // WORD_BITS) * padded_words.py_func(sizes[0])
         list_size = 1 + max(sizes[0] + 1, self.block) + LIST_SLACK
+        gradients = self.net.params.size if several_blocks or keeps_bytes else 0
+        raw = None
+        if keeps_bytes:
+            # behind the row blocks as many samples as a tile has, and for each rank those that it has turned
+            raw = aligned_zeros((self.block * n_ranks + lanes * (1 + n_ranks)) * self._byte_distance(), np.uint8)
+            gradients += (lanes + 1) * self._byte_distance()
         return Work(
             rows=aligned_zeros(n_rows, self.dtype),
             private=aligned_zeros(private * n_ranks, self.dtype),
@@ -168,6 +206,7 @@ class Plan:
             nonzero_part=nonzero_part,
             lists=np.zeros(LISTS * list_size * n_ranks if skip_zeros else 0, np.int64),
             list_size=list_size,
+            bytes=raw,
             order=np.arange(n_samples, dtype=np.int32),
         )
 

@@ -101,7 +101,7 @@ class Work(NamedTuple):
     private_size: int
     flipped: int  # numbers in each of the two transposed-delta buffers at the start of a rank's part
     block_ld: int  # row distance of the square block that follows them
-    gradients: np.ndarray  # real, flat like params: only for mini-batches of several row blocks
+    gradients: np.ndarray  # real, flat like params: for mini-batches of several row blocks, and for narrow.py
     losses: np.ndarray  # float64: loss of each row of the row block, times its weight
     every: np.ndarray  # int64: 0, 1, 2 ..., the terms of a sum that has them all
     copy_rows: int  # rows of the acts of level 0 that belong to a rank, if the first layer goes by units; else 0
@@ -109,4 +109,7 @@ class Work(NamedTuple):
     nonzero_part: int  # words of it that belong to a rank
     lists: np.ndarray  # int64, flat: LISTS lists of terms a rank
     list_size: int  # places of a list
+    bytes: (
+        np.ndarray | None
+    )  # uint8, flat: a row block for each rank, if narrow.py has the first layer (another program)
     order: np.ndarray  # int32 (n,): the samples of the epoch in the order of their use; empty: as they come

@@ -15,19 +15,24 @@ import numpy as np
 
 from fastnn._jit import piece, program
 from fastnn.kernels.bundles import ACTS, LD, STRIP, UNITS, Block
-from fastnn.kernels.first import all_finite, first_layer
+from fastnn.kernels.descent import limit_norms
+from fastnn.kernels.first import first_layer
 from fastnn.kernels.gang import ABORT, BAD, DEALT, LEAVE, PROGRESS, STOP, barrier, share
+from fastnn.kernels.gather import all_finite
+from fastnn.kernels.narrow import ask_for_following
 from fastnn.kernels.rows import backward_rows, forward_rows, head_row, output_row
-from fastnn.kernels.tiles import limit_norms, update_tiles
+from fastnn.kernels.tiles import update_tiles
 from fastnn.ops.random import key, shuffle
 from fastnn.simd.atomics import atomic_add, atomic_load, atomic_store, set_flush_to_zero
 from fastnn.simd.memory import view
 
 
 @piece
-def learn_rows(rank, net, rule, samples, work, first, base, m, row_key, factor, control):
+def learn_rows(rank, net, rule, samples, work, raw, first, base, m, following, row_key, factor, control):
     """Phase A of a strip after the first layer; the losses of its rows, and BAD if one is not finite.
 
+    raw         work.bytes, as in first_layer
+    following   the place of the first sample that this rank gathers next
     factor      1 / (total weight of the mini-batch)
 
     Ranks       write their own rows of `rows` and `losses`, and their own parts of private
@@ -36,6 +41,7 @@ def learn_rows(rank, net, rule, samples, work, first, base, m, row_key, factor, 
     forward_rows(net, work, base, m, row_key)
     spare = mine + 2 * work.flipped
     for r in range(base, base + m):
+        ask_for_following(net, samples, work, raw, following + r - base)
         sample = np.int64(work.order[first + r - base])
         weight = samples.weights[sample] if samples.weights.shape[0] > 0 else net.keep.dtype.type(1)
         loss = head_row(net, rule, samples, work, r, sample, spare, weight * factor)
@@ -77,18 +83,19 @@ def learn_step(rank, n_ranks, net, rule, samples, work, start, stop, block_size,
         r0, r1 = share(n, rank, n_ranks, 1)
         if work.copy_rows > 0:
             for r in range(0, n, STRIP):
-                first_layer(rank, n_ranks, net, samples, work, b0 + r, r, min(STRIP, n - r), r, row_key)
+                first_layer(rank, n_ranks, net, samples, work, work.bytes, b0 + r, r, min(STRIP, n - r), r, row_key)
             barrier(n_ranks, control)
         for r in range(r0, r1, STRIP):
             m = min(STRIP, r1 - r)
             if work.copy_rows == 0:
-                first_layer(rank, n_ranks, net, samples, work, b0 + r, r, m, r - r0, row_key)
-            learn_rows(rank, net, rule, samples, work, b0 + r, r, m, row_key, factor, control)
+                first_layer(rank, n_ranks, net, samples, work, work.bytes, b0 + r, r, m, r - r0, row_key)
+            following = b0 + (r + m if r + m < r1 else n + r0)
+            learn_rows(rank, net, rule, samples, work, work.bytes, b0 + r, r, m, following, row_key, factor, control)
         barrier(n_ranks, control)
         if atomic_load(control, BAD) != 0 or atomic_load(control, ABORT) != 0:
             return loss, True
         block = Block(n, b0 == start, b0 + n == stop, real(rate), mine + 2 * work.flipped)
-        update_tiles(rank, n_ranks, net, rule, samples, work, block, b0 + n)
+        update_tiles(rank, n_ranks, net, rule, samples, work, work.bytes, block, b0 + n)
         if rank == 0:
             for r in range(n):
                 loss += work.losses[r]
@@ -173,7 +180,7 @@ def predict(rank, n_ranks, net, rule, samples, work, outputs, losses, control):
         if first >= samples.X.shape[0]:
             break
         m = min(STRIP, samples.X.shape[0] - first)
-        first_layer(rank, n_ranks, net, samples, work, first, base, m, 0, key(0, 0))
+        first_layer(rank, n_ranks, net, samples, work, work.bytes, first, base, m, 0, key(0, 0))
         if samples.kind > 0 and not all_finite(net, work, base, m):
             atomic_store(control, BAD, 1)
         forward_rows(net, work, base, m, key(0, 0))

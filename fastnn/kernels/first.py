@@ -10,23 +10,16 @@ done        samples that this rank has gathered before of this row block
 
 from __future__ import annotations
 
-from numba import types
-
 from fastnn._jit import op, piece
 from fastnn.kernels.bundles import ACTS, HELD, LD, LISTS, PARAMS, UNITS, WIDTH
 from fastnn.kernels.gang import share
+from fastnn.kernels.gather import gather_rows
 from fastnn.kernels.matmul import forward_listed, forward_panel, listed_rows, panel_of
+from fastnn.kernels.narrow import forward_bytes, gather_bytes
 from fastnn.kernels.rows import activate_rows
-from fastnn.kernels.sparse import list_inputs, note_nonzero, padded_words
+from fastnn.kernels.sparse import list_inputs, padded_words
 from fastnn.simd.bits import WORD_BITS
-from fastnn.simd.memory import address_of, prefetch_at, unit_of, view, view_at
-from fastnn.simd.scalar import constant, magnitude_bits
-
-_infinity = constant(float("inf"))
-_uint8_at, _float32_at, _float64_at = (view_at(t) for t in (types.uint8, types.float32, types.float64))
-
-# Samples are asked for so long before they are gathered: they come in random order from memory that no cache holds
-AHEAD = 16
+from fastnn.simd.memory import unit_of, view
 
 # Lists pay if they leave out one input in so many. In MNIST 61% of the inputs are zero in a whole tile of four samples.
 # An epoch of 784-256-10 took 0.5 of the time where 66% of them are, 0.9 at 32%, 0.95 at 24%, and 1.1 at 13%
@@ -40,88 +33,6 @@ def own_columns(rank, n_ranks, net, work):
     if work.copy_rows == 0:
         return 0, width
     return share(width, rank, n_ranks, panel_of(work.rows))
-
-
-@op
-def convert(source, offset, scale, out):
-    """out = (source - offset) * scale in the precision of out; all (n,)."""
-    for i in range(out.shape[0]):
-        out[i] = (out.dtype.type(source[i]) - offset[i]) * scale[i]
-
-
-@piece
-def gather(samples, sample, out):
-    """out = (value - offset) * scale for one sample: the only code that knows the inputs' type and layout."""
-    n = out.shape[0]
-    real = out.dtype.type
-    row_bytes, step = samples.X.strides
-    at = address_of(samples.X) + sample * row_bytes
-    scale, offset = samples.scale, samples.offset
-    if samples.kind == 0 and step == 1:
-        convert(_uint8_at(at, n), offset, scale, out)
-    elif samples.kind == 1 and step == 4:
-        convert(_float32_at(at, n), offset, scale, out)
-    elif samples.kind == 2 and step == 8:
-        convert(_float64_at(at, n), offset, scale, out)
-    else:
-        for i in range(n):
-            where = at + i * step
-            if samples.kind == 0:
-                value = real(_uint8_at(where, 1)[0])
-            elif samples.kind == 1:
-                value = real(_float32_at(where, 1)[0])
-            else:
-                value = real(_float64_at(where, 1)[0])
-            out[i] = (value - offset[i]) * scale[i]
-
-
-@op
-def asked_bytes(net, samples, work):
-    """Bytes of a sample, if asking for them in advance is of use: not if they come in order or lie apart."""
-    row_bytes, step = samples.X.strides
-    size = net.levels[0, UNITS] * step
-    return 0 if work.order.shape[0] == 0 or size > row_bytes else size
-
-
-@op
-def ask_for_bytes(samples, work, place, m, start, stop):
-    """Have the bytes start .. stop of the m samples that follow `place` of the order brought to the cache."""
-    for line in range((start + 63) // 64 * 64, stop, 64):
-        for p in range(place, place + m):
-            prefetch_at(address_of(samples.X) + work.order[p] * samples.X.strides[0] + line)
-
-
-@piece
-def gather_rows(rank, net, samples, work, first, base, m, done):
-    """acts of level 0 for the m samples that follow place `first` of the order, and which of them are not zero."""
-    at = rank * work.copy_rows + base
-    ld, features = net.levels[0, LD], net.levels[0, UNITS]
-    n_words = padded_words(features)
-    size = asked_bytes(net, samples, work)
-    for r in range(m):
-        if r + AHEAD < m:
-            ask_for_bytes(samples, work, first + r + AHEAD, 1, 0, size)
-        sample = work.order[first + r] if work.order.shape[0] > 0 else first + r
-        x = view(work.rows, net.levels[0, ACTS] + (at + r) * ld, features)
-        gather(samples, sample, x)
-        if work.nonzero.shape[0] > 0:
-            words = rank * work.nonzero_part + (done + r) // WORD_BITS * n_words
-            note_nonzero(x, (done + r) % WORD_BITS, view(work.nonzero, words, features))
-
-
-@piece
-def all_finite(net, work, base, m):
-    """Whether the acts of level 0 of m samples are finite; in whole vectors, while they are in the cache."""
-    ld, features = net.levels[0, LD], net.levels[0, UNITS]
-    for r in range(m):
-        x = view(work.rows, net.levels[0, ACTS] + (base + r) * ld, features)
-        top = magnitude_bits(x[0])
-        for i in range(features):
-            bits = magnitude_bits(x[i])
-            top = bits if bits > top else top
-        if top >= magnitude_bits(_infinity(x[0])):
-            return False
-    return True
 
 
 @piece
@@ -170,8 +81,15 @@ def forward_first(rank, n_ranks, net, work, base, m, done):
 
 
 @piece
-def first_layer(rank, n_ranks, net, samples, work, first, base, m, done, row_key):
-    """All of it for m samples of the row block: gathered, their acts of level 0, held of level 1."""
-    gather_rows(rank, net, samples, work, first, base, m, done)
-    activate_rows(net, work, 0, rank * work.copy_rows + base, m, base, row_key)
-    forward_first(rank, n_ranks, net, work, base, m, done)
+def first_layer(rank, n_ranks, net, samples, work, raw, first, base, m, done, row_key):
+    """All of it for m samples of the row block: gathered, their acts of level 0, held of level 1.
+
+    raw         work.bytes: of an argument that is None, the code that it leads to is not compiled
+    """
+    if raw is None:
+        gather_rows(rank, net, samples, work, first, base, m, done)
+        activate_rows(net, work, 0, rank * work.copy_rows + base, m, base, row_key)
+        forward_first(rank, n_ranks, net, work, base, m, done)
+    else:
+        gather_bytes(rank, net, samples, work, first, base, m, done)
+        forward_bytes(rank, net, samples, work, base, m)

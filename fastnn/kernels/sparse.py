@@ -11,9 +11,6 @@ from __future__ import annotations
 from fastnn._jit import op, piece
 from fastnn.kernels.gang import share
 from fastnn.simd.bits import WORD_BITS, append_members, meeting
-from fastnn.simd.scalar import constant
-
-_zero = constant(0.0)
 
 
 @op
@@ -25,13 +22,14 @@ def padded_words(n):
 @piece
 def note_nonzero(x, bit, words):
     """Bit `bit` of words[i] = whether x[i] is not zero; bit 0 clears the others. x (n,), words (n,) or longer."""
+    zero = x.dtype.type(0)
     if bit == 0:
         for i in range(x.shape[0]):
-            words[i] = 1 if x[i] != _zero(x[i]) else 0
+            words[i] = 1 if x[i] != zero else 0
     else:
         one = 1 << bit
         for i in range(x.shape[0]):
-            words[i] |= one if x[i] != _zero(x[i]) else 0
+            words[i] |= one if x[i] != zero else 0
 
 
 @piece

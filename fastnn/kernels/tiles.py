@@ -6,37 +6,20 @@ it is stored for penalties and at the edges, and all of it only when a mini-batc
 
 from __future__ import annotations
 
-import math
-
 from fastnn._jit import op, piece
 from fastnn.kernels.bundles import ACTS, DELTAS, LD, LISTS, PARAMS, UNITS, WIDTH, Ahead
-from fastnn.kernels.first import AHEAD, ask_for_bytes, asked_bytes, own_columns
+from fastnn.kernels.descent import apply_gradient, has_penalties
+from fastnn.kernels.first import own_columns
 from fastnn.kernels.gang import share
+from fastnn.kernels.gather import AHEAD, ask_for_bytes, asked_bytes
 from fastnn.kernels.matmul import can_descend, descend_tile, gradient_tile, listed_rows, panel_of, tile_rows
+from fastnn.kernels.narrow import descend_bytes
 from fastnn.kernels.sparse import list_samples, padded_words
-from fastnn.ops.updates import add_penalties, update
 from fastnn.simd.memory import prefetch, unit_of, view
-from fastnn.simd.scalar import constant
-
-_zero, _one = constant(0.0), constant(1.0)
 
 # Lists of samples are made for at least so many products of samples and units of outputs, or to pass over tiles: with
 # them 784-30-10 took 1.05 times as long an epoch at 10 (20 such products), 784-32-16-10 0.94 at 16 (32)
 LISTING_PAYS = 24
-
-
-@op
-def has_penalties(rule):
-    """Whether the weights themselves add to the gradient."""
-    return rule.l1 != _zero(rule.l1) or rule.l2 != _zero(rule.l2)
-
-
-@op
-def apply_gradient(net, rule, G, g0, at, n, n_weights, rate):
-    """Update the n parameters from `at` on with gradients G[g0:]; all but the first n_weights of them are biases."""
-    if has_penalties(rule):
-        add_penalties(view(net.params, at, n_weights), view(G, g0, n_weights), rule.l1, rule.l2)
-    update(rule.update, n, net.params, net.slots, at, G, g0, rate, rule.momentum)
 
 
 @op
@@ -151,9 +134,10 @@ def update_first(rank, n_ranks, net, rule, samples, work, block, following):
 
 
 @piece
-def update_tiles(rank, n_ranks, net, rule, samples, work, block, following):
+def update_tiles(rank, n_ranks, net, rule, samples, work, raw, block, following):
     """This rank's share of every layer: a range of inputs in every panel, so that it reads only its own columns of A.
 
+    raw         work.bytes, as in first_layer
     following   the place in the order after the row block
 
     Ranks       write disjoint parts of params, slots and gradients
@@ -162,42 +146,12 @@ def update_tiles(rank, n_ranks, net, rule, samples, work, block, following):
     levels = net.levels
     panel, lanes = panel_of(work.rows), unit_of(work.rows)
     none = Ahead(0, 0, 0, 0)
-    update_first(rank, n_ranks, net, rule, samples, work, block, following)
+    if raw is None:
+        update_first(rank, n_ranks, net, rule, samples, work, block, following)
+    else:
+        descend_bytes(rank, n_ranks, net, rule, samples, work, block, following - block.m)
     for l in range(2, levels.shape[0]):
         width = levels[l, WIDTH]
         step = tile_rows(min(panel, width), lanes)
         start, stop = share(levels[l - 1, UNITS] + 1, rank, n_ranks, step)
         update_columns(net, rule, samples, work, block, none, l, 0, 0, width, start, stop, step, -1, n_ranks > 1)
-
-
-@piece
-def limit_norms(rank, n_ranks, net, rule, work, spare):
-    """Scale the weights into each unit down to norm max_norm if they exceed it (Srivastava et al. 2014, section 5.1).
-
-    Ranks       own whole panels
-    Assumes     a barrier before and after
-    """
-    levels, params = net.levels, net.params
-    panel = panel_of(params)
-    for l in range(1, levels.shape[0]):
-        I, wide = levels[l - 1, UNITS], levels[l, WIDTH]
-        for j in range(rank * panel, wide, n_ranks * panel):
-            width = min(panel, wide - j)
-            p0 = levels[l, PARAMS] + j * (I + 1)
-            factor = view(work.private, spare, width)
-            for c in range(width):
-                factor[c] = _zero(factor[c])
-            for i in range(I):
-                w = view(params, p0 + i * width, width)
-                for c in range(width):
-                    factor[c] += w[c] * w[c]
-            too_long = False
-            for c in range(width):
-                norm = math.sqrt(factor[c])
-                too_long = too_long or norm > rule.max_norm
-                factor[c] = rule.max_norm / norm if norm > rule.max_norm else _one(norm)
-            if too_long:
-                for i in range(I):
-                    w = view(params, p0 + i * width, width)
-                    for c in range(width):
-                        w[c] *= factor[c]

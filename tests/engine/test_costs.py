@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
-from fastnn import MLP, _jit
+from fastnn import MLP, Trainer, _jit
 from fastnn.engine import costs, launch
 from fastnn.engine.costs import Costs
 
@@ -43,7 +44,7 @@ def test_operations_are_those_of_the_products():
 )
 def test_a_second_rank_where_it_was_measured_to_pay(sizes, batch_size, pays, monkeypatch):
     monkeypatch.setenv("FASTNN_NUM_THREADS", "2")
-    monkeypatch.setattr(costs, "current", lambda dtype: Costs())
+    monkeypatch.setattr(costs, "current", lambda *_: Costs())
     net = MLP(sizes)
     assert costs.useful_ranks(net, batch_size) == 1 + pays
 
@@ -122,3 +123,15 @@ def test_a_measurement_trains_in_the_precision_that_is_asked_for(dtype, fresh, m
     costs.useful_ranks(MLP([784, 256, 10], dtype=dtype), 128)
     assert set(seen) == {MLP([1, 2], dtype=dtype).dtype}
     assert [path.name for path in fresh.iterdir()] == [f"costs-4-{dtype}.json"]
+
+
+def test_a_training_on_bytes_that_stay_bytes_measures_nothing(fresh, monkeypatch):
+    """The measurement is made by another program, which would be compiled for it."""
+    monkeypatch.setattr(costs, "measure", lambda dtype: pytest.fail("measured"))
+    X, y = np.zeros((64, 20), np.uint8), np.arange(64) % 2
+    Trainer(MLP([20, 5, 2]), max_epochs=1, verbose=0).fit(X, y)
+    assert list(fresh.glob("costs-*")) == []
+    (fresh / "costs-4-float32.json").write_bytes(json.dumps(Costs(2.0, 1e-9, 1)._asdict()).encode())
+    assert costs.current("float32", False) == Costs()
+    costs.current.cache_clear()
+    assert costs.current("float32", False) == Costs(2.0, 1e-9, 1)

@@ -67,6 +67,11 @@ def train_all() -> dict:
         net = MLP([50, hidden, 3], seed=1)
         history = Trainer(net, n_threads=1, verbose=0, **SETTINGS).fit(X, rng.integers(0, 3, 150))
         prints[f"zeros into {hidden}"] = [net.fingerprint(), history["train_loss"], float(net.outputs(X).sum())]
+    X = rng.integers(0, 256, (150, 50), dtype=np.uint8) * (rng.random((150, 50)) < 0.12)  # a narrow layer keeps bytes
+    for hidden, dtype in [(5, "float64"), (14, "float32")]:
+        net = MLP([50, hidden, 3], dtype=dtype, seed=1)
+        history = Trainer(net, n_threads=1, verbose=0, batch_size=70).fit(X, rng.integers(0, 3, 150))
+        prints[f"bytes into {hidden}"] = [net.fingerprint(), history["train_loss"], float(net.outputs(X).sum())]
     return {"vector_bytes": target.VECTOR_BYTES, "prints": prints, "weights": nets}
 
 

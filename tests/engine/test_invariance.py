@@ -185,6 +185,57 @@ def test_the_first_layer_by_rows_and_by_units(share, dtype, n_threads, monkeypat
     assert by_units == train(n_threads) == train(1)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("sizes", [(83, 1, 3), (83, 5, 3), (64, 8), (200, 13, 4)], ids=str)
+@pytest.mark.parametrize("batch_size", [33, 500, 1100])
+def test_bytes_that_stay_bytes_change_no_bit(batch_size, sizes, dtype, monkeypatch):
+    """A narrow first layer multiplies them as they are, or numbers that were made of them before: the same weights."""
+    if dtype == "float64" and sizes[1] > 8:
+        sizes = (sizes[0], 7, sizes[-1])
+    rng = np.random.default_rng(9)
+    X = rng.integers(0, 256, (1100, sizes[0] + 2), dtype=np.uint8) * (rng.random((1100, sizes[0] + 2)) < 0.1)
+    X = X[:, 1:-1].astype(np.uint8)
+    X[:, 7] = 0
+    X[40:90] = 0
+    y = rng.integers(0, sizes[-1], 1100)
+    weights = sample_weights(1100)
+
+    def train(n_threads, momentum=0.9, l2=1e-3, **settings):
+        net = MLP(sizes, dtype=dtype, seed=1)
+        settings = {"batch_size": batch_size, "max_epochs": 2, "max_norm": 3, "l2": l2, "verbose": 0} | settings
+        trainer = Trainer(net, optimizer=SGD(0.1, momentum), n_threads=n_threads, **settings)
+        trainer.fit(X, y, sample_weight=weights)
+        return net.fingerprint(), trainer.history["train_loss"]
+
+    net = MLP(sizes, dtype=dtype)
+    assert workspace.stay_bytes(net, X, batch_size, [])
+    plain = {"momentum": 0.0, "l2": 0.0, "max_norm": None, "shuffle": False}
+    bytewise = [train(n_threads) for n_threads in (1, 2, 3, 8)], train(2, **plain)
+    monkeypatch.setattr(training_module, "stay_bytes", lambda *_: False)
+    converted = train(2), train(1, **plain)
+    assert bytewise == ([converted[0]] * 4, converted[1])
+
+
+def test_what_stays_bytes():
+    X = np.zeros((100, 20), np.uint8)
+    narrow = MLP([20, 16, 3])
+    assert workspace.stay_bytes(narrow, X, 50, [0.0, 0.0])
+    assert workspace.stay_bytes(MLP([20, 16, 3], input_scale=2.0, input_offset=0.0), X, 50, [])
+    assert workspace.stay_bytes(narrow, X[::2], 50, [])
+    for net in (MLP([20, 17, 3]), MLP([20, 9, 3], dtype="float64"), MLP([20, 5, 3], input_scale=np.ones(20))):
+        assert not workspace.stay_bytes(net, X, 50, [])
+    for net in (
+        MLP([20, 5, 3], input_offset=1.0),
+        MLP([20, 5, 3], input_scale=1e35),
+        MLP([20, 5, 3], input_offset=np.arange(20.0)),
+    ):
+        assert not workspace.stay_bytes(net, X, 50, [])
+    for other in (X.astype(np.float32), np.asfortranarray(X), X[:, ::-1], X.astype(np.int8)):
+        assert not workspace.stay_bytes(narrow, other, 50, [])
+    assert not workspace.stay_bytes(narrow, X, 8, [])
+    assert not workspace.stay_bytes(narrow, X, 50, [0.0, 0.5])
+
+
 def test_idle_inputs_are_judged_by_what_the_network_sees():
     X = np.full((200, 4), 7.0)
     assert not samples.has_idle_inputs(X, None)

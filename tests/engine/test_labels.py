@@ -283,7 +283,7 @@ def test_targets_that_cannot_be_written_compile_nothing_anew():
         net = MLP([3, 4, 1], output="identity", dtype="float64", seed=2)
         Trainer(net, loss="mse", max_epochs=2, verbose=0).fit(X, targets)
         fingerprints.add(net.fingerprint())
-        assert len(epoch.train.overloads) <= 2  # float32 and float64
+        assert len(epoch.train.overloads) <= 4  # float32 and float64, where bytes stay bytes and where not
     assert len(fingerprints) == 1
 
 

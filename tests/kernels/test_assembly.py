@@ -15,11 +15,12 @@ from assembly import (
     symbols,
     uses,
 )
+from numba import types
 from programs import program
 
 from fastnn import _jit
 from fastnn.engine.warm_up import warm_up
-from fastnn.kernels import epoch, first, rows
+from fastnn.kernels import epoch, gather, rows
 from fastnn.ops import activations, heads, updates
 from fastnn.simd import target
 from fastnn.simd.microkernel import tile
@@ -33,7 +34,7 @@ WIDEST = "zmm" if target.VECTOR_BYTES == 64 else "ymm"
 # Their losses are float64, and they read float64 inputs.
 WITH_FLOAT64 = {f"fastnn.kernels.epoch.{name}" for name in ("train", "predict", "learn_step", "learn_rows")} | {
     f"fastnn.kernels.{name}"
-    for name in ("first.first_layer", "first.gather_rows", "first.gather", "epoch.total_weight")
+    for name in ("first.first_layer", "gather.gather_rows", "gather.gather", "epoch.total_weight")
 }
 # What a program may call besides its own pieces
 ALLOWED = {"sched_yield", "usleep", "memset", "memcpy", "memmove"}
@@ -46,9 +47,19 @@ def assembly_of(dispatcher, signature=None):
     return functions(text)
 
 
-@pytest.fixture(scope="module", params=["train", "predict"])
+@pytest.fixture(scope="module", params=["train", "train on bytes", "predict"])
 def entry(request):
-    return getattr(epoch, request.param)
+    """A program, and the signature that is compiled of it."""
+    warm_up("float32")
+    dispatcher = epoch.predict if request.param == "predict" else epoch.train
+    of_float32 = [s for s in dispatcher.signatures if "float32" in str(s[2])]
+    (signature,) = (s for s in of_float32 if keeps_bytes(s) == (request.param == "train on bytes"))
+    return dispatcher, signature
+
+
+def keeps_bytes(signature):
+    work = signature[5]
+    return not isinstance(work.types[work.fields.index("bytes")], types.NoneType)
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +78,8 @@ def inlined(entry):
 
 def code_of(entry):
     """Functions of a program but for the wrappers that Python calls."""
-    warm_up("float32")
-    signature = next(s for s in entry.signatures if "float32" in str(s[2]))
-    code = assembly_of(program(entry.py_func), signature)
+    dispatcher, signature = entry
+    code = assembly_of(program(dispatcher.py_func), signature)
     return {name: lines for name, lines in code.items() if not name.startswith((*WRAPPERS, "NRT_"))}
 
 
@@ -80,16 +90,19 @@ def test_the_parts_are_there(compiled):
     assert len(compiled) > 10
 
 
-def test_tiles_are_shared(compiled):
+def test_tiles_are_shared(compiled, entry):
     tiles = {name for name in compiled if name.startswith("fastnn_tile")}
-    assert tiles == {f"fastnn_tile_{m}x{u}_f32" for u, most in target.TILE_ROWS.items() for m in range(1, most + 1)}
+    of_numbers = {f"fastnn_tile_{m}x{u}_f32" for u, most in target.TILE_ROWS.items() for m in range(1, most + 1)}
+    of_bytes = {f"fastnn_tile_of_bytes_{m}x1_f32" for m in target.BYTE_ROWS if keeps_bytes(entry[1])}
+    assert tiles == of_numbers | of_bytes
 
 
-def test_tiles_that_update_keep_their_sums_in_registers(compiled):
+def test_tiles_that_update_or_read_bytes_keep_their_sums_in_registers(compiled):
+    bytewise = {name: lines for name, lines in compiled.items() if name.startswith("fastnn_tile_of_bytes")}
     tiles = {name: lines for name, lines in compiled.items() if name.startswith("fastnn_descent")}
     if "fastnn.kernels.epoch.train" in compiled:
         assert set(tiles) == {f"fastnn_descent_{m}x{u}_f32" for u, ms in target.UPDATE_ROWS.items() for m in ms}
-    for name, lines in tiles.items():
+    for name, lines in (tiles | bytewise).items():
         assert spills(lines) == [], name
         assert symbols(lines) == set(), name
 
@@ -113,10 +126,11 @@ def test_nothing_is_called_but_pieces_and_the_system(compiled):
         assert foreign == set(), name
 
 
-def test_gathering_is_vectorised(compiled):
+def test_gathering_is_vectorised(compiled, entry):
     """Of uint8, float32 and float64."""
     loops = [loop for name in WITH_FLOAT64 & set(compiled) for loop in inner_loops(compiled[name])]
-    assert sum(any(map(stores_vector, loop)) and any(map(is_packed_product, loop)) for loop in loops) >= 3
+    kinds = 0 if keeps_bytes(entry[1]) else 3  # bytes that stay bytes are copied
+    assert sum(any(map(stores_vector, loop)) and any(map(is_packed_product, loop)) for loop in loops) >= kinds
 
 
 def is_packed_product(line):
@@ -159,7 +173,7 @@ def is_multiplication(line):
 # The pieces again, inlined and with one code each: what is left is the loop of one activation, rule ...
 _activate, _multiply_slope = (_jit.op(f.py_func) for f in (activations.activate, activations.multiply_slope))
 _add_penalties = _jit.op(updates.add_penalties.py_func)
-_link, _drop_units, _gather = (_jit.op(f.py_func) for f in (heads.link, rows.drop_units, first.gather))
+_link, _drop_units, _gather = (_jit.op(f.py_func) for f in (heads.link, rows.drop_units, gather.gather))
 
 
 def loops_of_activation(code):

@@ -141,6 +141,18 @@ def test_ratios_are_of_best_threads_and_paired_rounds():
     assert outcome.ratio("numpy") is None  # fast, and refused
 
 
+def test_goals_compare_everyone_on_the_samples_that_suit_them():
+    outcome = canned()
+    assert outcome.ratio_of_forms("jax") == outcome.ratio("jax")
+    outcome.entries += [Entry("fastnn-uint8", 1, [0.5, 1.0, 0.5], loss=0.5), Entry("jax-uint8", 2, [5.0, 5.0, 5.0])]
+    assert outcome.ratio_of_forms("jax") == pytest.approx((6.0, 6.0, 6.6))
+    outcome.entries.append(Entry("jax-uint8", 1, [1.0, 2.0, 1.0]))
+    assert outcome.ratio_of_forms("jax") == pytest.approx((2.0, 2.0, 2.0))
+    assert outcome.ratio("jax") == pytest.approx((3.0, 3.0, 3.3))
+    goal, _ = goals.judge(outcome)
+    assert goal.value == pytest.approx(2.0)
+
+
 def test_table_has_a_row_for_everyone():
     lines = report.text(canned()).splitlines()
     assert [line.split()[0] for line in lines[2:]] == ["fastnn", "jax", "pytorch", "numpy", PEAK]
@@ -211,7 +223,7 @@ def test_operations_are_counted_as_the_package_counts_them():
 def test_options_choose_jobs_and_peers():
     options = command_line.parse(["--jobs", "784-30-10", "start", "--peers", "jax"])
     training, start = command_line.chosen(options)
-    assert training.contestants == ("fastnn", "fastnn-uint8", "jax")
+    assert training.contestants == ("fastnn", "fastnn-uint8", "jax", "jax-uint8")
     assert {"jax, first fit", "import torch"} <= start.commands.keys()
     assert "pytorch, first fit" not in start.commands
     with pytest.raises(SystemExit):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from peers import report, rounds
 from peers.contestants import CONTESTANTS
-from peers.jobs import JOBS, Job, Processes, quick
+from peers.jobs import BYTES, JOBS, Job, Processes, quick
 from peers.results import Outcome
 
 _ROOT = Path(__file__).parents[2]
@@ -26,7 +26,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         epilog="scripts/compare_peers --no-install, as its first option, takes the environment as it is; a library "
         "that it lacks is a row that says so.",
     )
-    jobs, peers = [job.name for job in JOBS], [name for name in CONTESTANTS if not name.startswith("fastnn")]
+    jobs, peers = (
+        [job.name for job in JOBS],
+        [name for name in CONTESTANTS if not name.startswith("fastnn") and not name.endswith(BYTES)],
+    )
     parser.add_argument("--jobs", nargs="+", choices=jobs, metavar="JOB", help=f"of {', '.join(jobs)}; default: all")
     parser.add_argument(
         "--peers", nargs="*", choices=peers, metavar="PEER", help=f"of {', '.join(peers)}; default: all"
@@ -64,7 +67,7 @@ def chosen(options: argparse.Namespace) -> list[Job]:
 
 def _takes_part(name: str, peers: list[str] | None) -> bool:
     """Whether the contestant that a name begins with was asked for; fastnn and plain imports always are."""
-    contestant = name.split(",")[0]
+    contestant = name.split(",")[0].removesuffix(BYTES)
     return peers is None or contestant in peers or contestant.startswith("fastnn") or contestant not in CONTESTANTS
 
 

@@ -14,7 +14,7 @@ from peers.jobs import Prediction, Training
 
 Parameters = tuple[list[np.ndarray], list[np.ndarray]]  # weights (inputs, outputs) and biases (outputs,), by layer
 SEED = 1
-_SCALES = {"mnist": 1 / 255, "digits": 1 / 16}
+SCALES = {"mnist": 1 / 255, "digits": 1 / 16}  # of bytes
 
 
 @dataclass
@@ -46,7 +46,7 @@ def write(job: Training | Prediction, folder: Path) -> None:
     assert dataset.y is not None
     pixels = np.ascontiguousarray(dataset.X[: job.n_rows])
     scaled = pixels.astype(job.dtype)
-    scaled *= np.dtype(job.dtype).type(_SCALES[job.data])
+    scaled *= np.dtype(job.dtype).type(SCALES[job.data])
     np.save(folder / "pixels.npy", pixels)
     np.save(folder / "X.npy", scaled)
     np.save(folder / "y.npy", dataset.y[: job.n_rows].astype(np.int64))

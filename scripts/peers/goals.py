@@ -34,7 +34,7 @@ def judge(outcome: Outcome) -> list[Goal]:
             title, at_least, figure = _FIGURES[name]
             goals.append(Goal(outcome.job.name, title, figure(outcome), limit, at_least))
         else:
-            found = outcome.ratio(name)
+            found = outcome.ratio_of_forms(name)
             title = f"times as fast as {name}"
             goals.append(Goal(outcome.job.name, title, found and found[0], limit))
     return goals

@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+# What the name of a contestant ends with that gets the samples as their files have them; the others get them scaled
+BYTES = "-uint8"
 TRAINERS = ("fastnn", "fastnn-uint8", "pytorch", "pytorch-compiled", "jax", "scikit-learn", "numpy")
+IN_BOTH_FORMS = (*TRAINERS, "pytorch-uint8", "jax-uint8")
 PREDICTORS = ("fastnn", "pytorch", "pytorch-compiled", "jax", "scikit-learn", "numpy", "onnxruntime")
 # No peer: the register tile of fastnn on numbers in L1, the most that this machine can do while the others run
 PEAK = "fma-peak"
@@ -103,10 +106,16 @@ _RACE = ("-m", _MODULE + "race")
 JOBS: tuple[Job, ...] = (
     Training(
         "784-30-10", (784, 30, 10), 10, "logistic", rate=0.02,
-        goals={"pytorch": 20, "jax": 6},
+        contestants=IN_BOTH_FORMS, goals={"pytorch": 20, "jax": 6},
     ),
-    Training("784-256-64-10/32", (784, 256, 64, 10), 32, rate=0.01, goals={"pytorch": 6, "jax": 2.2}),
-    Training("784-256-64-10/128", (784, 256, 64, 10), 128, goals={"pytorch": 3.7, "jax": 1.7}),
+    Training(
+        "784-256-64-10/32", (784, 256, 64, 10), 32, rate=0.01,
+        contestants=IN_BOTH_FORMS, goals={"pytorch": 6, "jax": 2.2},
+    ),
+    Training(
+        "784-256-64-10/128", (784, 256, 64, 10), 128,
+        contestants=IN_BOTH_FORMS, goals={"pytorch": 3.7, "jax": 1.7},
+    ),
     Training(
         "784-1024-1024-10", (784, 1024, 1024, 10), 128, n_rows=30_720, contestants=(*TRAINERS, PEAK),
         goals={"pytorch": 3, "jax": 1.4, "share of the peak": 0.8, "two threads": 1.85},
@@ -125,13 +134,18 @@ JOBS: tuple[Job, ...] = (
     ),
     Training(
         "784-5-10", (784, 5, 10), 60_000, "logistic", rate=0.5, dtype="float64", epochs=5, shuffle=False,
-        contestants=("fastnn", "pytorch", "jax", "numpy"), goals={"numpy": 8},
+        contestants=("fastnn", "fastnn-uint8", "pytorch", "pytorch-uint8", "jax", "jax-uint8", "numpy"),
+        goals={"numpy": 8},
     ),
     Prediction(
         "one-row", (784, 128, 64, 10), 1, 2_000, contestants=("fastnn", "fastnn-unchecked", *PREDICTORS[1:]),
         goals={"microseconds": 20, "microseconds unchecked": 6},
     ),
-    Prediction("10000-rows", (784, 256, 64, 10), 10_000, 20, goals={"pytorch": 2, "onnxruntime": 2}),
+    Prediction(
+        "10000-rows", (784, 256, 64, 10), 10_000, 20,
+        contestants=(*PREDICTORS, "fastnn-uint8", "pytorch-uint8", "jax-uint8", "onnxruntime-uint8"),
+        goals={"pytorch": 2, "onnxruntime": 2},
+    ),
     Processes(
         "start", "whole process: a first fit of 784-256-64-10, and imports",
         {

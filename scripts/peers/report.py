@@ -11,7 +11,7 @@ from typing import Any
 
 from peers.contestants import CONTESTANTS
 from peers.goals import Goal, gigaflops, judge, samples_per_second
-from peers.jobs import PEAK, Prediction, Processes, Training
+from peers.jobs import BYTES, PEAK, Prediction, Processes, Training
 from peers.results import Entry, Outcome
 
 FORMAT = 1
@@ -170,18 +170,22 @@ def as_json(outcomes: list[Outcome], about: dict[str, Any]) -> str:
 
 
 def picture(outcomes: list[Outcome], path: Path) -> bool:
-    """Draw the ratios of trainings and predictions, on a logarithmic axis; False where there is nothing to draw."""
+    """Draw the ratios of trainings and predictions, on a logarithmic axis; False where there is nothing to draw.
+
+    Everyone's time is that of the form of samples, float32 or bytes, that it is faster on.
+    """
     from matplotlib.figure import Figure
 
     shown = [o for o in outcomes if not isinstance(o.job, Processes) and o.best(o.base)]
-    names = [n for n in CONTESTANTS if any(o.ratio(n) for o in shown) and n != PEAK and not n.startswith("fastnn")]
+    names = [n for n in CONTESTANTS if any(o.ratio(n) for o in shown) and not n.startswith("fastnn")]
+    names = [n for n in names if n != PEAK and not n.endswith(BYTES)]
     if not names:
         return False
     figure = Figure(figsize=(8, 1.2 + 0.17 * len(shown) * (len(names) + 1)), layout="constrained")
     axes = figure.subplots()
     axes.axvline(1, color="black", linewidth=1)
     for i, name in enumerate(names):
-        found = [(place, o.ratio(name)) for place, o in enumerate(shown)]
+        found = [(place, o.ratio_of_forms(name)) for place, o in enumerate(shown)]
         bars = [(place - 0.4 + 0.8 * (i + 0.5) / len(names), r) for place, r in found if r]
         at, widths = [b[0] for b in bars], [r[0] - 1 for _, r in bars]
         errors = [[r[0] - r[1] for _, r in bars], [r[2] - r[0] for _, r in bars]]

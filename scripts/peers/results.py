@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from peers.jobs import Job
+from peers.jobs import BYTES, Job
 
 
 @dataclass
@@ -56,6 +56,16 @@ class Outcome:
         """The contestant's entry with its best thread count; None without a figure."""
         mine = [e for e in self.entries if e.contestant == contestant and e.counts]
         return min(mine, key=lambda e: e.median, default=None)
+
+    def best_form(self, contestant: str) -> Entry | None:
+        """As `best`, on scaled samples or on the bytes that they were made of, whichever suits the contestant."""
+        found = [self.best(name) for name in (contestant, contestant + BYTES)]
+        return min((e for e in found if e), key=lambda e: e.median, default=None)
+
+    def ratio_of_forms(self, contestant: str) -> tuple[float, float, float] | None:
+        """As `ratio`, of the best forms of both."""
+        mine, base = self.best_form(contestant), self.best_form(self.base)
+        return None if mine is None or base is None else ratio(mine, base)
 
     def contestants(self) -> list[str]:
         """In the order in which they came."""

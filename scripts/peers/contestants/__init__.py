@@ -30,8 +30,11 @@ CONTESTANTS = {
     "fma-peak": Contestant("with_fastnn", "fastnn", trains="Peak"),
     "pytorch": Contestant("with_pytorch", "torch"),
     "pytorch-compiled": Contestant("with_pytorch", "torch", "TrainsCompiled", "PredictsCompiled"),
+    "pytorch-uint8": Contestant("with_pytorch", "torch", pixels=True),
     "jax": Contestant("with_jax", "jax"),
+    "jax-uint8": Contestant("with_jax", "jax", pixels=True),
     "scikit-learn": Contestant("with_sklearn", "scikit-learn"),
     "numpy": Contestant("with_numpy", "numpy"),
     "onnxruntime": Contestant("with_onnxruntime", "onnxruntime"),
+    "onnxruntime-uint8": Contestant("with_onnxruntime", "onnxruntime", pixels=True),
 }

@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jax import numpy as jnp
 
-from peers.data import Parameters, Samples
+from peers.data import SCALES, Parameters, Samples
 from peers.jobs import Prediction, Training
 
 jax.config.update("jax_enable_x64", True)  # arrays keep the dtype that they are given
@@ -22,6 +22,11 @@ def _logits(parameters: Any, x: jax.Array, activation: str) -> jax.Array:
     for V, c in hidden:
         x = _ACTIVATIONS[activation](x @ V + c)
     return x @ W + b
+
+
+def _scaled(job: Training | Prediction, x: jax.Array) -> jax.Array:
+    """Bytes as the numbers that the others get."""
+    return x.astype(job.dtype) * jnp.asarray(SCALES[job.data], job.dtype) if x.dtype == jnp.uint8 else x
 
 
 def _pairs(parameters: Parameters) -> list[tuple[jax.Array, jax.Array]]:
@@ -71,7 +76,7 @@ def _epoch(job: Training, whole: bool, state: Any, X: jax.Array, y: jax.Array, o
         parameters, velocities = state
         # Without the promise XLA compares every index with the bounds and fills in NaN
         x, labels = (X, y) if whole else (a.at[rows].get(mode="promise_in_bounds") for a in (X, y))
-        gradients = jax.grad(loss)(parameters, x, labels)
+        gradients = jax.grad(loss)(parameters, _scaled(job, x), labels)
         velocities = jax.tree.map(lambda v, g: job.momentum * v - job.rate * g, velocities, gradients)
         return (jax.tree.map(jnp.add, parameters, velocities), velocities), None
 
@@ -87,9 +92,9 @@ class Predicts:
         self.job = job
 
     def begin(self, X: np.ndarray, parameters: Parameters) -> None:
-        pairs = _pairs(parameters)
+        pairs, job = _pairs(parameters), self.job
         self.X = X
-        self.call = jax.jit(lambda x: jax.nn.softmax(_logits(pairs, x, self.job.activation)))
+        self.call = jax.jit(lambda x: jax.nn.softmax(_logits(pairs, _scaled(job, x), job.activation)))
 
     def run(self) -> np.ndarray:
         return np.asarray(self.call(self.X))

@@ -6,15 +6,21 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto, checker, helper, numpy_helper
 
-from peers.data import Parameters
+from peers.data import SCALES, Parameters
 from peers.jobs import Prediction
 
 _ACTIVATIONS = {"relu": "Relu", "logistic": "Sigmoid"}
 
 
-def _model(job: Prediction, n: int, parameters: Parameters) -> bytes:
+def _model(job: Prediction, X: np.ndarray, parameters: Parameters) -> bytes:
     nodes, constants = [], []
-    last = "X"
+    last, kind = "X", TensorProto.FLOAT
+    if X.dtype == np.uint8:
+        kind = TensorProto.UINT8
+        nodes.append(helper.make_node("Cast", ["X"], ["numbers"], to=TensorProto.FLOAT))
+        nodes.append(helper.make_node("Mul", ["numbers", "scale"], ["inputs"]))
+        constants.append(numpy_helper.from_array(np.float32(SCALES[job.data]), "scale"))
+        last = "inputs"
     for layer, (W, b) in enumerate(zip(*parameters, strict=True)):
         constants += [numpy_helper.from_array(W, f"W{layer}"), numpy_helper.from_array(b, f"b{layer}")]
         nodes.append(helper.make_node("Gemm", [last, f"W{layer}", f"b{layer}"], [f"z{layer}"]))
@@ -24,8 +30,8 @@ def _model(job: Prediction, n: int, parameters: Parameters) -> bytes:
     graph = helper.make_graph(
         nodes,
         "mlp",
-        [helper.make_tensor_value_info("X", TensorProto.FLOAT, [n, job.sizes[0]])],
-        [helper.make_tensor_value_info(last, TensorProto.FLOAT, [n, job.sizes[-1]])],
+        [helper.make_tensor_value_info("X", kind, [len(X), job.sizes[0]])],
+        [helper.make_tensor_value_info(last, TensorProto.FLOAT, [len(X), job.sizes[-1]])],
         constants,
     )
     # Runtimes read older formats than the newest that the helper writes
@@ -44,7 +50,7 @@ class Predicts:
         self.options.inter_op_num_threads = 1
 
     def begin(self, X: np.ndarray, parameters: Parameters) -> None:
-        model = _model(self.job, len(X), parameters)
+        model = _model(self.job, X, parameters)
         self.session = onnxruntime.InferenceSession(model, self.options, providers=["CPUExecutionProvider"])
         self.inputs = {"X": X}
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from peers.data import Parameters, Samples
+from peers.data import SCALES, Parameters, Samples
 from peers.jobs import Prediction, Training
 
 _ACTIVATIONS = {"relu": nn.ReLU, "logistic": nn.Sigmoid}
@@ -49,6 +49,11 @@ def _network(job: Training | Prediction, parameters: Parameters) -> nn.Sequentia
     return net
 
 
+def _scaled(job: Training | Prediction, x: Tensor) -> Tensor:
+    """Bytes as the numbers that the others get."""
+    return x.to(getattr(torch, job.dtype)).mul_(SCALES[job.data]) if x.dtype == torch.uint8 else x
+
+
 def _arrays(tensors: list[Tensor]) -> Parameters:
     arrays = [t.detach().numpy() for t in tensors]
     return [a.T for a in arrays[::2]], arrays[1::2]
@@ -79,7 +84,7 @@ class Trains(_Training):
         X, y, net, optimizer = self.X, self.y, self.net, self.optimizer
         for rows in self.batches:
             x, labels = (X, y) if self.whole else (X[rows], y[rows])
-            loss = functional.cross_entropy(net(x), labels)
+            loss = functional.cross_entropy(net(_scaled(self.job, x)), labels)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -158,7 +163,7 @@ class Predicts:
 
     @torch.inference_mode()
     def run(self) -> np.ndarray:
-        return self.net(torch.from_numpy(self.X)).numpy()
+        return self.net(_scaled(self.job, torch.from_numpy(self.X))).numpy()
 
 
 class PredictsCompiled(Predicts):

@@ -11,8 +11,8 @@ from numba import types
 
 from fastnn._jit import op, piece
 from fastnn.kernels.bundles import ACTS, LD, UNITS
-from fastnn.kernels.sparse import note_nonzero, padded_words
-from fastnn.simd.bits import WORD_BITS
+from fastnn.kernels.sparse import note_rows
+from fastnn.simd.bits import NOTED
 from fastnn.simd.memory import address_of, prefetch_at, view, view_at
 from fastnn.simd.scalar import constant, magnitude_bits
 
@@ -77,17 +77,18 @@ def gather_rows(rank, net, samples, work, first, base, m, done):
     """acts of level 0 for the m samples that follow place `first` of the order, and which of them are not zero."""
     at = rank * work.copy_rows + base
     ld, features = net.levels[0, LD], net.levels[0, UNITS]
-    n_words = padded_words(features)
+    x0, words = net.levels[0, ACTS] + at * ld, rank * work.nonzero_part
     size = asked_bytes(net, samples, work)
     for r in range(m):
         if r + AHEAD < m:
             ask_for_bytes(samples, work, first + r + AHEAD, 1, 0, size)
         sample = work.order[first + r] if work.order.shape[0] > 0 else first + r
-        x = view(work.rows, net.levels[0, ACTS] + (at + r) * ld, features)
-        gather(samples, sample, x)
-        if work.nonzero.shape[0] > 0:
-            words = rank * work.nonzero_part + (done + r) // WORD_BITS * n_words
-            note_nonzero(x, (done + r) % WORD_BITS, view(work.nonzero, words, features))
+        x = x0 + r * ld
+        gather(samples, sample, view(work.rows, x, features))
+        if work.nonzero.shape[0] > 0 and (r % NOTED == NOTED - 1 or r == m - 1):
+            # while they are in L1
+            r0 = r // NOTED * NOTED
+            note_rows(work.rows, x0 + r0 * ld, ld, features, r + 1 - r0, done + r0, work.nonzero, words)
 
 
 @piece

@@ -22,9 +22,9 @@ from fastnn.kernels.descent import apply_gradient
 from fastnn.kernels.gang import share
 from fastnn.kernels.gather import ask_for_bytes
 from fastnn.kernels.matmul import gradient_tile
-from fastnn.kernels.sparse import list_samples, note_nonzero, padded_words
+from fastnn.kernels.sparse import list_samples, note_rows, padded_words
 from fastnn.simd import target
-from fastnn.simd.bits import WORD_BITS, append_members
+from fastnn.simd.bits import append_members
 from fastnn.simd.memory import address_of, transpose_block, turn_bytes, unit_of, view, view_at
 from fastnn.simd.microkernel import tile_of_bytes
 
@@ -59,12 +59,11 @@ def copy_bytes(samples, sample, start, out):
 def gather_bytes(rank, net, samples, work, first, base, m, done):
     """The bytes of m samples, and which eights of them are not zero."""
     n, ld = net.levels[0, UNITS], net.levels[0, LD]
+    at = own_bytes(rank, net, work) + base * ld
     for r in range(m):
-        row = view(work.bytes, own_bytes(rank, net, work) + (base + r) * ld, ld)
-        copy_bytes(samples, work.order[first + r], 0, view(row, 0, n))
-        words = rank * work.nonzero_part + (done + r) // WORD_BITS * padded_words(ld // 8)
-        eights = _int64_at(address_of(row), ld // 8)
-        note_nonzero(eights, (done + r) % WORD_BITS, view(work.nonzero, words, ld // 8))
+        copy_bytes(samples, work.order[first + r], 0, view(work.bytes, at + r * ld, n))
+    eights = _int64_at(address_of(work.bytes), work.bytes.shape[0] // 8)
+    note_rows(eights, at // 8, ld // 8, ld // 8, m, done, work.nonzero, rank * work.nonzero_part)
 
 
 @piece

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from fastnn._jit import op, piece
 from fastnn.kernels.gang import share
-from fastnn.simd.bits import WORD_BITS, append_members, meeting
+from fastnn.simd.bits import NOTED, WORD_BITS, append_members, meeting, note_nonzero
 
 
 @op
@@ -19,17 +19,16 @@ def padded_words(n):
     return (n + 15) // 16 * 16
 
 
-@piece
-def note_nonzero(x, bit, words):
-    """Bit `bit` of words[i] = whether x[i] is not zero; bit 0 clears the others. x (n,), words (n,) or longer."""
-    zero = x.dtype.type(0)
-    if bit == 0:
-        for i in range(x.shape[0]):
-            words[i] = 1 if x[i] != zero else 0
-    else:
-        one = 1 << bit
-        for i in range(x.shape[0]):
-            words[i] |= one if x[i] != zero else 0
+@op
+def note_rows(x, x0, row, n, m, done, words, w0):
+    """Note which of the n numbers of m samples, `row` apart from x[x0] on, are not zero.
+
+    done        samples that this rank has noted before, a multiple of NOTED
+    w0          where in `words` this rank's part begins
+    """
+    for r in range(0, m, NOTED):
+        at = w0 + (done + r) // WORD_BITS * padded_words(n)
+        note_nonzero(x, x0 + r * row, row, min(NOTED, m - r), n, (done + r) % WORD_BITS, words, at)
 
 
 @piece

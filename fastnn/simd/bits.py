@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastnn._jit import op
@@ -15,11 +16,62 @@ from fastnn.simd.scalar import spread
 
 I64 = ir.IntType(64)
 WORD_BITS = 32
+# Rows that note_nonzero takes at most; 32 are a multiple of it
+NOTED = 8
 # Numbers past the end of a list that may be written
 LIST_SLACK = 8
 
 _MEMBERS = np.array([([b for b in range(8) if byte >> b & 1] + [0] * 8)[:8] for byte in range(256)], np.int8).ravel()
 _COUNTS = np.array([byte.bit_count() for byte in range(256)], np.int8)
+
+
+@intrinsic
+def note_nonzero(typingctx, x, x0, row, m, n, bit, words, w0):
+    """Bits bit .. bit + m of words[w0 + i] = whether x[x0 + r * row + i] is not zero, for NOTED rows r < m at most.
+
+    x           flat, of any type; read to the end of the last 16 numbers that n begins; NaN is not zero
+    n           columns; words of those that follow, to a multiple of 16, become 0
+    words       int32, flat: bits below `bit` stay, those above `bit + m` become 0
+
+    All rows of 16 columns at once: when each row read and wrote all words, 784-256-64-10 at 32 took 1.03 times as long.
+    """
+    n64 = types.int64
+    sig = types.void(x, n64, n64, n64, n64, n64, words, n64)
+
+    def codegen(context, builder, signature, args):
+        _, x0, row, m, n, bit, _, w0 = args
+        number = context.get_value_type(signature.args[0].dtype)
+        size = context.get_abi_sizeof(number)
+        lanes, i32 = 16, ir.IntType(32)
+        numbers, kind = ir.VectorType(number, lanes), ir.VectorType(i32, lanes)
+        data, words_data = (context.make_array(signature.args[i])(context, builder, args[i]).data for i in (0, 6))
+        zero = ir.Constant(numbers, [0] * lanes)
+        first = builder.gep(data, [x0])
+        starts, ones = [], []
+        for r in range(NOTED):
+            # a row that is not there is the first one, without a bit
+            there = builder.icmp_signed("<", I64(r), m)
+            starts.append(builder.gep(first, [builder.select(there, builder.mul(row, I64(r)), I64(0))]))
+            one = builder.shl(builder.zext(there, I64), builder.add(bit, I64(r)))
+            ones.append(spread(builder, builder.trunc(one, i32), lanes))
+        below = spread(builder, builder.trunc(builder.sub(builder.shl(I64(1), bit), I64(1)), i32), lanes)
+        places = ir.Constant(kind, [*range(lanes)])
+        with cgutils.for_range_slice(builder, I64(0), n, I64(lanes), intp=I64) as (i, _):
+            where = builder.bitcast(builder.gep(words_data, [builder.add(w0, i)]), kind.as_pointer())
+            word = builder.and_(builder.load(where, align=4), below)
+            for start, one in zip(starts, ones, strict=True):
+                vector = builder.load(builder.bitcast(builder.gep(start, [i]), numbers.as_pointer()), align=size)
+                if isinstance(number, ir.IntType):
+                    differs = builder.icmp_unsigned("!=", vector, zero)
+                else:
+                    differs = builder.fcmp_unordered("!=", vector, zero)
+                word = builder.or_(word, builder.select(differs, one, ir.Constant(kind, [0] * lanes)))
+            left = spread(builder, builder.trunc(builder.sub(n, i), i32), lanes)
+            inside = builder.icmp_signed("<", places, left)
+            builder.store(builder.select(inside, word, ir.Constant(kind, [0] * lanes)), where, align=4)
+        return context.get_dummy_value()
+
+    return sig, codegen
 
 
 @intrinsic

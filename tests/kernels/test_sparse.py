@@ -7,8 +7,8 @@ import pytest
 from programs import program
 
 from fastnn.kernels.gang import share
-from fastnn.kernels.sparse import list_inputs, list_samples, note_nonzero, padded_words
-from fastnn.simd.bits import LIST_SLACK, WORD_BITS
+from fastnn.kernels.sparse import list_inputs, list_samples, note_rows, padded_words
+from fastnn.simd.bits import LIST_SLACK, NOTED, WORD_BITS
 
 
 @program
@@ -17,8 +17,8 @@ def run_padded(n):
 
 
 @program
-def run_note(x, bit, words):
-    note_nonzero(x, bit, words)
+def run_note(x, x0, row, n, m, done, words, w0):
+    note_rows(x, x0, row, n, m, done, words, w0)
 
 
 @program
@@ -37,16 +37,23 @@ def run_share(n, rank, n_ranks):
 
 
 def noted(X, n_ranks=1):
-    """The words of all ranks, each of which has noted its share of the samples; rubbish lies there before."""
-    n_words = run_padded(X.shape[1])
+    """The words of all ranks, each of which has noted its share of the samples; rubbish lies there before.
+
+    In two runs, as strips are; what lies between the samples is not zero.
+    """
+    n = X.shape[1]
+    n_words = run_padded(n)
     part = (len(X) // n_ranks // WORD_BITS + 1) * n_words
-    words = np.full(n_ranks * part, -1, np.int32)
-    words.reshape(-1, n_words)[:, X.shape[1] :] = 0
+    words = np.full(n_ranks * part + 3, -1, np.int32)
+    memory = np.ones((len(X), n + 19), X.dtype)
+    memory[:, 2 : 2 + n] = X
     for rank in range(n_ranks):
         r0, r1 = run_share(len(X), rank, n_ranks)
-        for r in range(r1 - r0):
-            start = rank * part + r // WORD_BITS * n_words
-            run_note(X[r0 + r], r % WORD_BITS, words[start : start + X.shape[1]])
+        middle = min(r0 + 2 * NOTED, r1)
+        for start, stop in [(r0, middle), (middle, r1)]:
+            first = start * memory.shape[1] + 2
+            run_note(memory.ravel(), first, memory.shape[1], n, stop - start, start - r0, words, rank * part)
+    assert (words[-3:] == -1).all()
     return words, part, n_words
 
 
@@ -56,6 +63,18 @@ def sparse(m, n, dtype=np.float32):
     X.flat[:: m * n // 3 + 1] = np.nan  # NaN is not zero
     X[-1, ::3] = -0.0  # and this is
     return X
+
+
+@pytest.mark.parametrize("n", [1, 16, 21])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_a_bit_for_every_number_that_is_not_zero(dtype, n):
+    X = (sparse(45, n, np.float64) > 0).astype(dtype) * dtype(2**20 + 3)
+    words, _, n_words = noted(X)
+    words = words[:-3].reshape(-1, n_words)
+    for r, row in enumerate(X):
+        np.testing.assert_array_equal(words[r // WORD_BITS, :n] >> r % WORD_BITS & 1, row != 0)
+    assert (words[:, n:] == 0).all()
+    assert (words[1] >> 45 - WORD_BITS == 0).all()
 
 
 def entries(out):

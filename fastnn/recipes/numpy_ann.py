@@ -25,7 +25,7 @@ def run(recipe: Recipe, options: Options) -> Result:
     net = make_net(recipe.network, init=draw_weights(recipe.network["sizes"], settings["numpy_seed"]))
     trainer = make_trainer(recipe.training, net, options.n_threads)
     wanted, n = settings["wanted"], len(data.X)
-    timing = race_with_numpy(trainer, data.X, data.y, f"an iteration on {n:,} rows", n_epochs=10, wanted=wanted)
+    timing = race_with_numpy(trainer, data.X, data.y, f"an iteration on {n:,} rows", n_epochs=20, wanted=wanted)
 
     costs = Costs(net, data, settings["every"], trainer.max_epochs, options)
     trainer.callbacks = [costs]

@@ -78,8 +78,9 @@ def turn_samples(rank, net, work, at, to):
     k = 1
     for c in range(0, ld, 64):
         bits = turn_bytes(work.bytes, at + c, ld, work.rows, work.bytes, to + c * lanes)
-        for b in range(0, 64, 8):
-            k = append_members((bits >> b) & 255, c + b, out, k)
+        if bits != 0:
+            for b in range(0, 64, 8):
+                k = append_members((bits >> b) & 255, c + b, out, k)
     out[0] = k - 1
     return first
 

@@ -91,7 +91,7 @@ def step_part(rank, n_ranks, part, net, rule, samples, work, batch_size, control
     for start in range(0, samples.X.shape[0] - batch_size + 1, batch_size):
         if part > _PHASE_A:
             block = Block(batch_size if part == _PHASE_B else 0, True, True, rate, spare)
-            update_tiles(0, 1, net, rule, samples, work, work.bytes, block, start + batch_size)
+            update_tiles(0, 1, net, rule, samples, work, work.bytes, block, start + batch_size, control)
         else:
             for base in range(0, batch_size, STRIP):
                 m = min(STRIP, batch_size - base)

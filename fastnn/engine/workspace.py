@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # Mini-batches above this many samples are worked through in row blocks: memory stays constant
 ROW_BLOCK = 512
-# The same where samples stay bytes (see kernels.narrow): then a column of them and the deltas stay in L1
+# The same of a rank where samples stay bytes (see kernels.narrow): then a column of them and the deltas stay in L1
 BYTE_BLOCK = 256
 # They do in mini-batches of so many. An epoch of 784-5-10 in float64, one thread, took 0.66 of the time at 32, 0.5 at
 # 1024; of 784-16-10 in float32 0.93 and 0.86. At 16 two threads took longer
@@ -99,7 +99,7 @@ class Plan:
         self.network = network
         self.dtype = network.dtype
         self.update = update
-        block = BYTE_BLOCK if keeps_bytes else ROW_BLOCK
+        block = n_ranks * BYTE_BLOCK if keeps_bytes else ROW_BLOCK
         self.block = min(batch_size, block) if batch_size else n_ranks * STRIP
         dropout = [*(dropout or [0.0] * (len(network.sizes) - 1)), 0.0]
         flat = network._parameters.flat
@@ -189,8 +189,8 @@ class Plan:
         gradients = self.net.params.size if several_blocks or keeps_bytes else 0
         raw = None
         if keeps_bytes:
-            # behind the row blocks as many samples as a tile has, and for each rank those that it has turned
-            raw = aligned_zeros((self.block * n_ranks + lanes * (1 + n_ranks)) * self._byte_distance(), np.uint8)
+            # behind the row block as many samples as a tile has, and for each rank those that it has turned
+            raw = aligned_zeros((self.block + lanes * (1 + n_ranks)) * self._byte_distance(), np.uint8)
             gradients += (lanes + 1) * self._byte_distance()
         return Work(
             rows=aligned_zeros(n_rows, self.dtype),

@@ -109,7 +109,5 @@ class Work(NamedTuple):
     nonzero_part: int  # words of it that belong to a rank
     lists: np.ndarray  # int64, flat: LISTS lists of terms a rank
     list_size: int  # places of a list
-    bytes: (
-        np.ndarray | None
-    )  # uint8, flat: a row block for each rank, if narrow.py has the first layer (another program)
+    bytes: np.ndarray | None  # uint8, flat: the row block, if narrow.py has the first layer (a program apart)
     order: np.ndarray  # int32 (n,): the samples of the epoch in the order of their use; empty: as they come

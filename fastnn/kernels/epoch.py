@@ -19,7 +19,7 @@ from fastnn.kernels.descent import limit_norms
 from fastnn.kernels.first import first_layer
 from fastnn.kernels.gang import ABORT, BAD, DEALT, LEAVE, PROGRESS, STOP, barrier, share
 from fastnn.kernels.gather import all_finite
-from fastnn.kernels.narrow import ask_for_following
+from fastnn.kernels.narrow import ask_for_following, begin_block
 from fastnn.kernels.rows import backward_rows, forward_rows, head_row, output_row
 from fastnn.kernels.tiles import update_tiles
 from fastnn.ops.random import key, shuffle
@@ -81,6 +81,7 @@ def learn_step(rank, n_ranks, net, rule, samples, work, start, stop, block_size,
         n = min(block_size, stop - b0)
         row_key = key(step_key, b0 - start)
         r0, r1 = share(n, rank, n_ranks, 1)
+        begin_block(rank, work, work.bytes)
         if work.copy_rows > 0:
             for r in range(0, n, STRIP):
                 first_layer(rank, n_ranks, net, samples, work, work.bytes, b0 + r, r, min(STRIP, n - r), r, row_key)
@@ -95,7 +96,7 @@ def learn_step(rank, n_ranks, net, rule, samples, work, start, stop, block_size,
         if atomic_load(control, BAD) != 0 or atomic_load(control, ABORT) != 0:
             return loss, True
         block = Block(n, b0 == start, b0 + n == stop, real(rate), mine + 2 * work.flipped)
-        update_tiles(rank, n_ranks, net, rule, samples, work, work.bytes, block, b0 + n)
+        update_tiles(rank, n_ranks, net, rule, samples, work, work.bytes, block, b0 + n, control)
         if rank == 0:
             for r in range(n):
                 loss += work.losses[r]

@@ -34,12 +34,36 @@ def share(n, rank, n_ranks, multiple):
     return min(start, n), min(stop, n)
 
 
+@op
+def rest(waited, control):
+    """What a rank does between two looks at a word that another one will change, for the `waited`-th time.
+
+    Spins while it can expect the others soon, then yields, then sleeps: with more ranks than cores a pure spin
+    would keep the core from the very rank it waits for.
+    """
+    spins = _SPINS if atomic_load(control, SPIN) != 0 else 0
+    if waited < spins:
+        pause()
+    elif waited < spins + _YIELDS:
+        give_up_core()
+    else:
+        sleep_a_little()
+
+
+@piece
+def wait_until(words, at, least, control):
+    """Return when words[at], which another rank raises, is `least` or more; what it wrote before is then visible."""
+    waited = 0
+    while atomic_load(words, at) < least and atomic_load(control, ABORT) == 0:
+        waited += 1
+        rest(waited, control)
+
+
 @piece
 def barrier(n_ranks, control):
     """Return when all ranks have arrived; what they wrote before is then visible to all.
 
-    Spins while it can expect the others soon, then yields, then sleeps: with more ranks than cores a pure spin
-    would keep the core from the very rank it waits for. ABORT ends every wait: a rank never came.
+    ABORT ends every wait: a rank never came.
     """
     if n_ranks == 1:
         return
@@ -48,13 +72,7 @@ def barrier(n_ranks, control):
         atomic_store(control, ARRIVED, 0)
         atomic_store(control, GENERATION, generation + 1)
         return
-    spins = _SPINS if atomic_load(control, SPIN) != 0 else 0
     waited = 0
     while atomic_load(control, GENERATION) == generation and atomic_load(control, ABORT) == 0:
         waited += 1
-        if waited < spins:
-            pause()
-        elif waited < spins + _YIELDS:
-            give_up_core()
-        else:
-            sleep_a_little()
+        rest(waited, control)

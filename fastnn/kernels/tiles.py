@@ -134,7 +134,7 @@ def update_first(rank, n_ranks, net, rule, samples, work, block, following):
 
 
 @piece
-def update_tiles(rank, n_ranks, net, rule, samples, work, raw, block, following):
+def update_tiles(rank, n_ranks, net, rule, samples, work, raw, block, following, control):
     """This rank's share of every layer: a range of inputs in every panel, so that it reads only its own columns of A.
 
     raw         work.bytes, as in first_layer
@@ -149,7 +149,7 @@ def update_tiles(rank, n_ranks, net, rule, samples, work, raw, block, following)
     if raw is None:
         update_first(rank, n_ranks, net, rule, samples, work, block, following)
     else:
-        descend_bytes(rank, n_ranks, net, rule, samples, work, block, following - block.m)
+        descend_bytes(rank, n_ranks, net, rule, samples, work, block, control)
     for l in range(2, levels.shape[0]):
         width = levels[l, WIDTH]
         step = tile_rows(min(panel, width), lanes)

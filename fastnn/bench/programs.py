@@ -41,7 +41,7 @@ def multiply_add(rank, n_ranks, numbers, each, rows, units, terms, times, contro
     b0 = a0 + rows * k
     c0 = b0 + k * n
     for _ in range(times):
-        tile(rows, units, numbers, a0, k, 1, numbers, b0, n, numbers, c0, n, terms, 0, k, False)
+        tile(rows, units, numbers, a0, k, 1, numbers, b0, n, numbers, c0, n, terms, 0, k, False, numbers, -1)
 
 
 @_jit.program

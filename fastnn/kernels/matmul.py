@@ -23,6 +23,8 @@ from fastnn.simd.microkernel import tile
 # 128 rows of a panel are 32 KiB: they stay in L1 while the rows of A pass by
 ROWS_IN_L1 = 128
 _TILE_UNITS = target.TILE_UNITS
+# whether a tile is as wide as a panel: then a loop over the tiles of a panel is none
+_WHOLE_PANELS = target.TILE_UNITS == target.PANEL_UNITS
 # an array, not a tuple: Numba writes a tuple to the stack before it indexes it
 TILE_ROWS = np.array([target.TILE_ROWS.get(u, 0) for u in range(target.TILE_UNITS + 1)])
 DESCENDS = np.array([[r in target.UPDATE_ROWS.get(u, ()) for r in range(9)] for u in range(target.TILE_UNITS + 1)])
@@ -41,8 +43,11 @@ def tile_rows(width, lanes):
 
 
 @piece
-def multiply(m, n, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, terms, t0, k, accumulate):
-    """C[m, n] (+)= A[m, terms] @ B[terms, n], n whole units; strides and contract as in simd.microkernel."""
+def multiply(m, n, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, terms, t0, k, accumulate, soon, s0, s_row):
+    """C[m, n] (+)= A[m, terms] @ B[terms, n], n whole units; strides and contract as in simd.microkernel.
+
+    soon, s0, s_row     what is asked for meanwhile (s0 < 0: nothing); with every row of C what begins s_row numbers on
+    """
     lanes = unit_of(c)
     step = _TILE_UNITS * lanes
     for j in range(0, n, step):
@@ -55,7 +60,7 @@ def multiply(m, n, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, terms, t0, k
         for i in range(0, m, max(rows, 1)):
             tile(
                 min(rows, m - i), units, a, a0 + i * a_row, a_row, a_col, b, b0 + j, b_row,
-                c, c0 + i * c_row + j, c_row, terms, t0, k, accumulate,
+                c, c0 + i * c_row + j, c_row, terms, t0, k, accumulate, soon, s0 + i * s_row,
             )  # fmt: skip
 
 
@@ -70,7 +75,10 @@ def forward_panel(m, width, A, a0, a_row, W, w0, Z, z0, z_row, terms, k):
     """
     for t0 in range(0, k, ROWS_IN_L1):
         n = min(ROWS_IN_L1, k - t0)
-        multiply(m, width, A, a0, a_row, 1, W, w0, width, Z, z0, z_row, terms, t0, n, t0 > 0)
+        following = w0 + (t0 + n) * width
+        multiply(
+            m, width, A, a0, a_row, 1, W, w0, width, Z, z0, z_row, terms, t0, n, t0 > 0, W, following, n * width // m
+        )
 
 
 @op
@@ -85,7 +93,7 @@ def forward_listed(m, width, height, A, a0, a_row, W, w0, Z, z0, z_row, lists, f
     for i in range(0, m, height):
         multiply(
             min(height, m - i), width, A, a0 + i * a_row, a_row, 1, W, w0, width, Z, z0 + i * z_row, z_row,
-            lists, first + 1, lists[first], False,
+            lists, first + 1, lists[first], False, W, -1, 0,
         )  # fmt: skip
         first += list_size
 
@@ -105,7 +113,8 @@ def backward_layer(n, I, O, W, w0, T, t0, t_row, out, out0, terms):
         k = min(panel, O - j)
         width = (k + lanes - 1) // lanes * lanes
         w, t = w0 + j * (I + 1), t0 + j * t_row
-        multiply(I, n, W, w, width, 1, T, t, t_row, out, out0, t_row, terms, 0, k, j > 0)
+        following = w + tile_rows(panel, lanes) * width
+        multiply(I, n, W, w, width, 1, T, t, t_row, out, out0, t_row, terms, 0, k, j > 0, W, following, width)
 
 
 @op
@@ -114,7 +123,7 @@ def gradient_tile(rows, width, A, a0, a_row, D, d0, d_row, G, g0, terms, t0, m, 
 
     terms, t0   where the list of the samples begins
     """
-    multiply(rows, width, A, a0, 1, a_row, D, d0, d_row, G, g0, width, terms, t0, m, accumulate)
+    multiply(rows, width, A, a0, 1, a_row, D, d0, d_row, G, g0, width, terms, t0, m, accumulate, D, -1, 0)
 
 
 @op
@@ -124,18 +133,19 @@ def can_descend(rows, width, lanes):
 
 
 @piece
-def descend_tile(rows, width, A, a0, a_row, D, d0, d_row, terms, t0, m, rule, params, slots, at, rate, momentum):
+def descend_tile(rows, width, A, a0, a_row, D, d0, d_row, terms, t0, m, rule, params, slots, at, rate, momentum, s0):
     """As gradient_tile, but the gradient goes from the registers into a step of `rule` on params[at:] and slots[at:].
 
-    rows is one that `can_descend` is true for.
+    rows        is one that `can_descend` is true for
+    s0          from where on parameters are asked for meanwhile; -1: none are
 
     At mini-batches of 8 and 10, storing the gradient and updating afterwards took 1.12 times as long an epoch.
     """
     lanes = unit_of(params)
     step = _TILE_UNITS * lanes
-    for j in range(0, width, step):
+    for j in range(0, 1 if _WHOLE_PANELS else width, step):
         units = min(step, width - j) // lanes
         update_tile(
             rows, units, A, a0, 1, a_row, D, d0 + j, d_row, terms, t0, m, params, slots, at + j, width,
-            rule, rate, momentum,
+            rule, rate, momentum, s0 + j,
         )  # fmt: skip

@@ -16,10 +16,15 @@ from fastnn.kernels.matmul import can_descend, descend_tile, gradient_tile, list
 from fastnn.kernels.narrow import descend_bytes
 from fastnn.kernels.sparse import list_samples, padded_words
 from fastnn.simd.memory import prefetch, unit_of, view
+from fastnn.simd.microkernel import PACE
 
 # Lists of samples are made for at least so many products of samples and units of outputs, or to pass over tiles: with
 # them 784-30-10 took 1.05 times as long an epoch at 10 (20 such products), 784-32-16-10 0.94 at 16 (32)
 LISTING_PAYS = 24
+# The widest tiles ask for the next tile's weights term by term, from so many terms on; with fewer they would ask for too
+# little. All at once, between tiles, they fill the cache's queue: an epoch of 784-1024-1024-10 at 128 took 1.06 times
+# as long on two ranks
+ASKING_PAYS = 24
 
 
 @op
@@ -38,7 +43,7 @@ def update_panel(net, rule, samples, work, block, ahead, l, copy, j, start, stop
     copy            first row of this rank's acts of level l - 1
     step            rows of a tile
     lists           where in work.lists every tile has its list of samples; -1: all of them count
-    shared          whether other ranks read these weights: then each tile is asked for while the one before is formed
+    shared          whether other ranks read these weights: then narrow tiles are asked for too, all at once
     """
     levels, rows, spare = net.levels, work.rows, block.spare
     I, a_row, d_row = levels[l - 1, UNITS], levels[l - 1, LD], levels[l, LD]
@@ -48,6 +53,9 @@ def update_panel(net, rule, samples, work, block, ahead, l, copy, j, start, stop
     terms, t0, k = work.every, 0, block.m
     whole = block.first and block.last
     descends = whole and not has_penalties(rule) and can_descend(step, width, unit_of(rows))
+    last = end - block.m * PACE // rows.itemsize  # what is asked for from here on ends with this rank's rows
+    widest = width == panel_of(rows) and step == tile_rows(width, unit_of(rows))
+    asks = descends and widest and lists < 0 and block.m >= ASKING_PAYS and last >= p0 + start * width
     if shared:
         ask_for_tile(net, p0 + start * width, step * width, end)
     for i in range(start, stop, step):
@@ -55,7 +63,7 @@ def update_panel(net, rule, samples, work, block, ahead, l, copy, j, start, stop
         at, n = p0 + i * width, height * width
         n_weights = (min(i + height, I) - i) * width
         a0 = levels[l - 1, ACTS] + copy * a_row + i
-        if shared:
+        if shared and not asks:
             ask_for_tile(net, at + n, n, end)
         if ahead.m > 0:
             first = (i - ahead.origin) * ahead.step
@@ -68,7 +76,7 @@ def update_panel(net, rule, samples, work, block, ahead, l, copy, j, start, stop
         if descends and height == step:
             descend_tile(
                 height, width, rows, a0, a_row, rows, d0, d_row, terms, t0, k, rule.update, net.params, net.slots, at,
-                block.rate, rule.momentum,
+                block.rate, rule.momentum, min(at + n, last) if asks else -1,
             )  # fmt: skip
         elif whole:
             gradient_tile(height, width, rows, a0, a_row, rows, d0, d_row, work.private, spare, terms, t0, k, False)

@@ -12,6 +12,8 @@ Contract
             neither on mr, on n, on the CPU's vector length, on where the tile lies, on where the terms are divided
             among calls, nor on whether terms are left out that are zero (where B is finite; a sum that
             underflows to -0 may become +0 by them). Without fma in the CPU: a multiplication, then an addition.
+    soon    what is read after this tile, from number s0 on: every term asks the cache for PACE bytes of it. Only the
+            widest tile does so at its full height. No address is wrong: what is not there is not fetched. s0 < 0: none
     k may be 0 (C becomes 0 or stays). mr is 1 .. TILE_ROWS[units], units 1 .. TILE_UNITS. C overlaps neither A nor B.
 """
 
@@ -32,8 +34,13 @@ from fastnn.simd.vectors import Rule, Vector
 I64 = ir.IntType(64)
 _BYTES = ir.IntType(8).as_pointer()
 
+# Bytes that are asked for with a term: half a line, so that the least number of terms still asks for enough
+PACE = 32
 
-def tile_reference(mr, units, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, terms, t0, k, accumulate):
+
+def tile_reference(
+    mr, units, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, terms, t0, k, accumulate, soon=None, s0=0
+):
     """Do what `tile` does, in plain Python and one rounding a multiplication and addition (see the contract)."""
     n = units * target.UNIT_BYTES // c.itemsize
     for i in range(mr):
@@ -48,13 +55,22 @@ def tile_reference(mr, units, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, t
 class _Tile:
     """Emits the tile of mr rows and `units` units as a function of its own; strides in bytes.
 
-    Its arguments are A, its strides, B, its stride, terms, k, and then those of `extra_types`.
+    Its arguments are A, its strides, B, its stride, terms, k, then those of `extra_types`,
+    and if it asks for what is read next, the places where that begins.
     """
 
     kind = "tile"
+    to_be_written = False  # whether what is read next will also be written
 
     def __init__(
-        self, module: ir.Module, kind: str, real: ir.Type, size: int, mr: int, units: int, extra_types: list[ir.Type]
+        self,
+        module: ir.Module,
+        real: ir.Type,
+        size: int,
+        mr: int,
+        units: int,
+        n_soon: int,
+        extra_types: list[ir.Type],
     ) -> None:
         self.size, self.mr = size, mr
         self.lanes = target.VECTOR_BYTES // size
@@ -62,14 +78,16 @@ class _Tile:
         self.vector = ir.VectorType(real, self.lanes)
         self.real = real
         own_types = [_BYTES, *[I64] * 5, _BYTES, I64, _BYTES, I64]
-        fnty = ir.FunctionType(ir.VoidType(), own_types + extra_types)
+        fnty = ir.FunctionType(ir.VoidType(), own_types + extra_types + [_BYTES] * n_soon)
+        kind = self.kind + "_asking" * (n_soon > 0)
         self.fn = cgutils.get_or_insert_function(module, fnty, f"fastnn_{kind}_{mr}x{units}_f{8 * size}")
         self.exists = bool(self.fn.blocks)
         if not self.exists:
             self.fn.linkage = "linkonce_odr"
             self.fn.attributes.add("noinline")
             self.fn.attributes.add("nounwind")
-            self.args, self.extra = self.fn.args[: len(own_types)], self.fn.args[len(own_types) :]
+            n, m = len(own_types), len(own_types + extra_types)
+            self.args, self.extra, self.soon = self.fn.args[:n], self.fn.args[n:m], self.fn.args[m:]
             self.entry = self.fn.append_basic_block("entry")
             self.builder = ir.IRBuilder(self.entry)
 
@@ -103,6 +121,17 @@ class _Tile:
         """The vectors of a row of B."""
         return [self.builder.load(v, align=self.size) for v in self.vectors_at(row, self.nv)]
 
+    def ask(self, t: ir.Value) -> None:
+        """Ask for this term's part of what is read next."""
+        i32 = ir.IntType(32)
+        fnty = ir.FunctionType(ir.VoidType(), [_BYTES, i32, i32, i32])
+        fn = cgutils.get_or_insert_function(self.fn.module, fnty, "llvm.prefetch.p0")
+        # what will be written is wanted in L1; what is read may be more than L1 has room for
+        how = [i32(1), i32(3)] if self.to_be_written else [i32(0), i32(2)]
+        distance = self.builder.mul(t, I64(PACE))
+        for place in self.soon:
+            self.builder.call(fn, [self.builder.gep(place, [distance]), *how, i32(1)])
+
     def sums(self, starts: list[ir.Value]) -> list[ir.Value]:
         """The sums of all elements, gone on from `starts`, row after row; the builder goes on behind the loop."""
         builder, size, mr, nv = self.builder, self.size, self.mr, self.nv
@@ -117,6 +146,8 @@ class _Tile:
         p = builder.load(builder.gep(terms_as_numbers, [t]))
         a_at = builder.gep(a, [builder.mul(p, a_col)])
         b_vectors = self.row_of_b(builder.gep(b, [builder.mul(p, b_row)]))
+        if self.soon:
+            self.ask(t)
         new = []
         for i in range(mr):
             scalar = builder.load(builder.bitcast(builder.gep(a_at, [offsets[i]]), self.real.as_pointer()), align=size)
@@ -136,6 +167,13 @@ class _Tile:
             total.add_incoming(value, loop)
             totals.append(total)
         return totals
+
+
+class _DescendingTile(_Tile):
+    """A tile whose sums go into an update."""
+
+    kind = "descent"
+    to_be_written = True
 
 
 class _ByteTile(_Tile):
@@ -168,9 +206,10 @@ class _ByteTile(_Tile):
         return vectors
 
 
-def _storing_tile(module: ir.Module, real: ir.Type, size: int, mr: int, units: int, make=_Tile) -> ir.Function:
+def _storing_tile(module, real: ir.Type, size: int, mr: int, units: int, n_soon: int, make=_Tile) -> ir.Function:
     """The tile that stores its sums: arguments C, the distance of its rows, whether to accumulate; of bytes a scale."""
-    tile = make(module, make.kind, real, size, mr, units, [_BYTES, I64, ir.IntType(1), *[real] * (make is _ByteTile)])
+    more_types = [_BYTES, I64, ir.IntType(1), *[real] * (make is _ByteTile)]
+    tile = make(module, real, size, mr, units, n_soon, more_types)
     if tile.exists:
         return tile.fn
     builder = tile.builder
@@ -194,9 +233,11 @@ def _storing_tile(module: ir.Module, real: ir.Type, size: int, mr: int, units: i
     return tile.fn
 
 
-def _updating_tile(module: ir.Module, real: ir.Type, size: int, mr: int, units: int, rules: list[Rule]) -> ir.Function:
+def _updating_tile(
+    module, real: ir.Type, size: int, mr: int, units: int, n_soon: int, rules: list[Rule]
+) -> ir.Function:
     """The tile whose sums are gradients: arguments w, v, the distance of their rows, rule, rate, momentum."""
-    tile = _Tile(module, "descent", real, size, mr, units, [_BYTES, _BYTES, I64, I64, real, real])
+    tile = _DescendingTile(module, real, size, mr, units, n_soon, [_BYTES, _BYTES, I64, I64, real, real])
     if tile.exists:
         return tile.fn
     builder = tile.builder
@@ -223,8 +264,11 @@ def _updating_tile(module: ir.Module, real: ir.Type, size: int, mr: int, units: 
     return tile.fn
 
 
-def _call_tile(builder: ir.IRBuilder, sizes, units, mr, make, call_args: list[ir.Value]) -> None:
-    """Call the tile of this size, one of `sizes` (heights by units), which `make` emits."""
+def _call_tile(builder: ir.IRBuilder, sizes, units, mr, make, call_args: list[ir.Value], s0, soon) -> None:
+    """Call the tile of this size, one of `sizes` (heights by units), which `make` emits.
+
+    soon    addresses of what is read next; not wanted if s0 is negative
+    """
     after = builder.append_basic_block("after")
     switch = builder.switch(builder.add(builder.mul(units, I64(16)), mr), after)
     for u, heights in sizes.items():
@@ -232,7 +276,14 @@ def _call_tile(builder: ir.IRBuilder, sizes, units, mr, make, call_args: list[ir
             block = builder.append_basic_block(f"tile{m}x{u}")
             switch.add_case(I64(16 * u + m), block)
             with builder.goto_block(block):
-                builder.call(make(m, u), call_args)
+                if soon and u == target.TILE_UNITS and m == target.TILE_ROWS[u]:
+                    with builder.if_else(builder.icmp_signed(">=", s0, I64(0))) as (asks, is_silent):
+                        with asks:
+                            builder.call(make(m, u, len(soon)), call_args + soon)
+                        with is_silent:
+                            builder.call(make(m, u, 0), call_args)
+                else:
+                    builder.call(make(m, u, 0), call_args)
                 builder.branch(after)
     builder.position_at_end(after)
 
@@ -259,7 +310,7 @@ def _factors(context, builder, signature, args):
 
 def _emit_product(context, builder, signature, args, make, sizes, *more):
     """Call the storing tile that `make` begins, one of `sizes`, with the signature and arguments of `tile`."""
-    mr, units, *factors, c, c0, c_row, terms, t0, k, accumulate = args
+    mr, units, *factors, c, c0, c_row, terms, t0, k, accumulate, soon, s0 = args
     real = context.get_value_type(signature.args[9].dtype)
     size = context.get_abi_sizeof(real)
     call_args = [
@@ -268,15 +319,21 @@ def _emit_product(context, builder, signature, args, make, sizes, *more):
         _address(context, builder, signature.args[9], c, c0), _in_bytes(builder, c_row, size),
         builder.icmp_unsigned("!=", accumulate, ir.Constant(accumulate.type, 0)), *more,
     ]  # fmt: skip
-    _call_tile(builder, sizes, units, mr, lambda m, u: _storing_tile(builder.module, real, size, m, u, make), call_args)
+    soon = [_address(context, builder, signature.args[16], soon, s0)] if make is _Tile else []
+
+    def make_storing(m, u, n_soon):
+        return _storing_tile(builder.module, real, size, m, u, n_soon, make)
+
+    _call_tile(builder, sizes, units, mr, make_storing, call_args, s0, soon)
     return context.get_dummy_value()
 
 
 @intrinsic
-def tile(typingctx, mr, units, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, terms, t0, k, accumulate):
+def tile(typingctx, mr, units, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, terms, t0, k, accumulate, soon, s0):
     """C[mr, n] (+)= A[mr, terms] @ B[terms, n] by the contract above; flat arrays, strides in numbers."""
     n64 = types.int64
-    sig = types.void(n64, n64, a, n64, n64, n64, b, n64, n64, c, n64, n64, terms, n64, n64, types.boolean)
+    product = n64, n64, a, n64, n64, n64, b, n64, n64, c, n64, n64, terms, n64, n64
+    sig = types.void(*product, types.boolean, soon, n64)
 
     def codegen(context, builder, signature, args):
         sizes = {u: range(1, rows + 1) for u, rows in target.TILE_ROWS.items()}
@@ -296,9 +353,9 @@ def tile_of_bytes(typingctx, mr, a, a0, a_col, b, b0, b_row, c, c0, c_row, terms
 
     def codegen(context, builder, signature, args):
         mr, a, a0, a_col, *rest, scale = args
-        args = [mr, I64(1), a, a0, I64(1), a_col, *rest]
+        args = [mr, I64(1), a, a0, I64(1), a_col, *rest, a, I64(-1)]
         kinds = signature.args
-        like_tile = types.void(n64, n64, kinds[1], n64, n64, *kinds[3:-1])
+        like_tile = types.void(n64, n64, kinds[1], n64, n64, *kinds[3:-1], kinds[1], n64)
         return _emit_product(context, builder, like_tile, args, _ByteTile, {1: target.BYTE_ROWS}, scale)
 
     return sig, codegen
@@ -308,19 +365,21 @@ def updating_tile(rules: list[Rule]):
     """Make an intrinsic update_tile: the sums are gradients, and `rule`, one of (code, step, whether it has a slot),
     takes a step with them on the weights at w[at:] with velocities v[at:], rows `row` apart, in place.
 
-    mr is one of target.UPDATE_ROWS[units]. The sums start from zero, and are otherwise those of `tile`.
+    mr is one of target.UPDATE_ROWS[units]. The sums start from zero, and are otherwise those of `tile`; what is asked
+    for are lines of both w and v, from s0 on.
     """
 
     @intrinsic
     def update_tile(
-        typingctx, mr, units, a, a0, a_row, a_col, b, b0, b_row, terms, t0, k, w, v, at, row, rule, rate, momentum
-    ):
+        typingctx, mr, units, a, a0, a_row, a_col, b, b0, b_row, terms, t0, k, w, v, at, row, rule, rate, momentum,
+        s0,
+    ):  # fmt: skip
         n64 = types.int64
         product = n64, n64, a, n64, n64, n64, b, n64, n64, terms, n64, n64
-        sig = types.void(*product, w, v, n64, n64, n64, w.dtype, w.dtype)
+        sig = types.void(*product, w, v, n64, n64, n64, w.dtype, w.dtype, n64)
 
         def codegen(context, builder, signature, args):
-            mr, units, *factors, terms, t0, k, w, v, at, row, rule, rate, momentum = args
+            mr, units, *factors, terms, t0, k, w, v, at, row, rule, rate, momentum, s0 = args
             real = context.get_value_type(signature.args[2].dtype)
             size = context.get_abi_sizeof(real)
             call_args = [
@@ -331,10 +390,11 @@ def updating_tile(rules: list[Rule]):
                 rule, rate, momentum,
             ]  # fmt: skip
 
-            def make(m, u):
-                return _updating_tile(builder.module, real, size, m, u, rules)
+            def make(m, u, n_soon):
+                return _updating_tile(builder.module, real, size, m, u, n_soon, rules)
 
-            _call_tile(builder, target.UPDATE_ROWS, units, mr, make, call_args)
+            soon = [_address(context, builder, signature.args[i], x, s0) for i, x in ((12, w), (13, v))]
+            _call_tile(builder, target.UPDATE_ROWS, units, mr, make, call_args, s0, soon)
             return context.get_dummy_value()
 
         return sig, codegen

@@ -90,18 +90,22 @@ def test_the_parts_are_there(compiled):
     assert len(compiled) > 10
 
 
+WIDEST_TILE = f"{target.TILE_ROWS[target.TILE_UNITS]}x{target.TILE_UNITS}_f"
+
+
 def test_tiles_are_shared(compiled, entry):
     tiles = {name for name in compiled if name.startswith("fastnn_tile")}
     of_numbers = {f"fastnn_tile_{m}x{u}_f32" for u, most in target.TILE_ROWS.items() for m in range(1, most + 1)}
     of_bytes = {f"fastnn_tile_of_bytes_{m}x1_f32" for m in target.BYTE_ROWS if keeps_bytes(entry[1])}
-    assert tiles == of_numbers | of_bytes
+    assert tiles == of_numbers | of_bytes | {f"fastnn_tile_asking_{WIDEST_TILE}32"}
 
 
 def test_tiles_that_update_or_read_bytes_keep_their_sums_in_registers(compiled):
     bytewise = {name: lines for name, lines in compiled.items() if name.startswith("fastnn_tile_of_bytes")}
     tiles = {name: lines for name, lines in compiled.items() if name.startswith("fastnn_descent")}
     if "fastnn.kernels.epoch.train" in compiled:
-        assert set(tiles) == {f"fastnn_descent_{m}x{u}_f32" for u, ms in target.UPDATE_ROWS.items() for m in ms}
+        silent = {f"fastnn_descent_{m}x{u}_f32" for u, ms in target.UPDATE_ROWS.items() for m in ms}
+        assert set(tiles) == silent | {f"fastnn_descent_asking_{WIDEST_TILE}32"}
     for name, lines in (tiles | bytewise).items():
         assert spills(lines) == [], name
         assert symbols(lines) == set(), name
@@ -139,12 +143,12 @@ def is_packed_product(line):
 
 @program
 def float32_tiles(mr, units, a, b, c, terms, k, accumulate):
-    tile(mr, units, a, 0, 1, 1, b, 0, 1, c, 0, 1, terms, 0, k, accumulate)
+    tile(mr, units, a, 0, 1, 1, b, 0, 1, c, 0, 1, terms, 0, k, accumulate, c, k)
 
 
 @program
 def float64_tiles(mr, units, a, b, c, terms, k, accumulate):
-    tile(mr, units, a, 0, 1, 1, b, 0, 1, c, 0, 1, terms, 0, k, accumulate)
+    tile(mr, units, a, 0, 1, 1, b, 0, 1, c, 0, 1, terms, 0, k, accumulate, c, k)
 
 
 @pytest.mark.parametrize(("entry", "dtype"), [(float32_tiles, np.float32), (float64_tiles, np.float64)])
@@ -152,18 +156,20 @@ def test_tiles_keep_their_sums_in_registers(entry, dtype):
     entry(1, 1, *np.zeros((3, 64), dtype), np.arange(1), 0, False)
     code = assembly_of(entry)
     bits = 8 * np.dtype(dtype).itemsize
-    for units, most in target.TILE_ROWS.items():
-        for mr in range(1, most + 1):
-            name = f"fastnn_tile_{mr}x{units}_f{bits}"
-            assert spills(code[name]) == [], name
-            assert symbols(code[name]) == set(), name
+    silent = [(f"fastnn_tile_{m}x{u}_f", m, u) for u, most in target.TILE_ROWS.items() for m in range(1, most + 1)]
+    for name, mr, units in [*silent, ("fastnn_tile_asking_" + WIDEST_TILE, *silent[-1][1:])]:
+        lines = code[f"{name}{bits}"]
+        assert spills(lines) == [], name
+        assert symbols(lines) == set(), name
 
-            terms = mr * units * target.UNIT_BYTES // target.VECTOR_BYTES
-            loops = [loop for loop in inner_loops(code[name]) if any(map(is_multiplication, loop))]
-            assert loops, name
-            for loop in loops:
-                assert sum(map(is_multiplication, loop)) % terms == 0, name
-                assert not any(map(stores_vector, loop)), name
+        terms = mr * units * target.UNIT_BYTES // target.VECTOR_BYTES
+        loops = [loop for loop in inner_loops(lines) if any(map(is_multiplication, loop))]
+        assert loops, name
+        for loop in loops:
+            n_terms, rest = divmod(sum(map(is_multiplication, loop)), terms)
+            assert rest == 0, name
+            assert sum("prefetch" in line for line in loop) == n_terms * ("asking" in name), name
+            assert not any(map(stores_vector, loop)), name
 
 
 def is_multiplication(line):

@@ -122,12 +122,12 @@ def test_an_unknown_rule_does_nothing(dtype):
 
 @program
 def run_tile(mr, units, a, a_row, a_col, d, d_row, g, terms, t0, k):
-    tile(mr, units, a, 0, a_row, a_col, d, 0, d_row, g, 0, units * unit_of(g), terms, t0, k, False)
+    tile(mr, units, a, 0, a_row, a_col, d, 0, d_row, g, 0, units * unit_of(g), terms, t0, k, False, a, 0)
 
 
 @program
 def run_update_tile(mr, units, a, a_row, a_col, d, d_row, terms, t0, k, w, v, at, row, rule, rate, momentum):
-    update_tile(mr, units, a, 0, a_row, a_col, d, 0, d_row, terms, t0, k, w, v, at, row, rule, rate, momentum)
+    update_tile(mr, units, a, 0, a_row, a_col, d, 0, d_row, terms, t0, k, w, v, at, row, rule, rate, momentum, at + row)
 
 
 @DTYPES

@@ -25,7 +25,7 @@ STRIDES = {
 
 @program
 def run_tile(mr, units, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, terms, t0, k, accumulate):
-    tile(mr, units, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, terms, t0, k, accumulate)
+    tile(mr, units, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, terms, t0, k, accumulate, b, b0 * accumulate - 1)
 
 
 @program

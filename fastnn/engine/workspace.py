@@ -159,9 +159,14 @@ class Plan:
                 row[bundles.HELD] = end
                 end += matrix
             if level > 0:
+                width, panel = row[bundles.WIDTH], target.PANEL_UNITS * panels.unit(self.dtype)
+                wide = hidden and width >= bundles.WIDE
                 row[bundles.DELTAS] = end
-                end += matrix
-        return table, end
+                row[bundles.D_ROW] = panel if wide else ld
+                row[bundles.D_PANEL] = self.block * panel if wide else panel
+                end += max(matrix, -(-width // panel) * row[bundles.D_PANEL]) if wide else matrix
+        # whole blocks are turned, though they may begin in the last rows of a matrix (see kernels.wide)
+        return table, end + panels.unit(self.dtype) * int(table[:, bundles.LD].max())
 
     def _work(
         self,

@@ -4,10 +4,11 @@ Level 0 are the inputs, level L the outputs; the layer of level l leads from lev
 `rows` holds three matrices a level (row = sample of the current row block, LD numbers apart):
     acts    activations after dropout, and a one in column UNITS, the input of the biases
     held    what slopes are computed from: activations before dropout, or pre-activations; logits at level L
-    deltas  d(loss)/d(pre-activations); the padding up to WIDTH is zero
+    deltas  d(loss)/d(pre-activations); the padding up to WIDTH is zero. Rows are D_ROW apart, the columns of a panel
+            and of the next D_PANEL: in wide levels (see wide.py) panels follow one another, elsewhere rows are whole
 The words of a level: UNITS; WIDTH, UNITS padded to whole units of 64 bytes; LD; where its matrices begin in `rows`:
-ACTS, HELD (= ACTS unless slopes need numbers of their own), DELTAS; the code of its ACTIVATION; DROP, the 32-bit
-threshold of dropout (0: none); PARAMS, where the panels of its layer begin in `params`.
+ACTS, HELD (= ACTS unless slopes need numbers of their own), DELTAS; D_ROW, D_PANEL; the code of its ACTIVATION; DROP,
+the 32-bit threshold of dropout (0: none); PARAMS, where the panels of its layer begin in `params`.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from numba.extending import typeof_impl
 
 from fastnn.simd.memory import MATRIX
 
-UNITS, WIDTH, LD, ACTS, HELD, DELTAS, ACTIVATION, DROP, PARAMS = range(9)
-LEVEL_WORDS = 9
+UNITS, WIDTH, LD, ACTS, HELD, DELTAS, D_ROW, D_PANEL, ACTIVATION, DROP, PARAMS = range(11)
+LEVEL_WORDS = 11
 
 # Samples of a strip are taken through all layers together: their activations stay in L2
 STRIP = 64
+# Hidden levels of so many units are wide (see wide.py)
+WIDE = 384
 # Lists of terms that a rank keeps at a time
 LISTS = 16
 

@@ -6,7 +6,7 @@ import math
 
 from fastnn._jit import op, piece
 from fastnn.kernels.bundles import PARAMS, UNITS, WIDTH
-from fastnn.kernels.matmul import panel_of
+from fastnn.kernels.matmul import gradient_tile, panel_of
 from fastnn.ops.updates import add_penalties, update
 from fastnn.simd.memory import view
 from fastnn.simd.scalar import constant
@@ -26,6 +26,26 @@ def apply_gradient(net, rule, G, g0, at, n, n_weights, rate):
     if has_penalties(rule):
         add_penalties(view(net.params, at, n_weights), view(G, g0, n_weights), rule.l1, rule.l2)
     update(rule.update, n, net.params, net.slots, at, G, g0, rate, rule.momentum)
+
+
+@op
+def descend_by_gradient(
+    net, rule, work, block, l, i, height, width, A, a0, a_input, a_sample, d0, d_row, terms, t0, k, at
+):
+    """Store the gradient of a tile of layer l, `height` inputs from i on, and if it is complete take a step with it.
+
+    A, a0, a_input, a_sample    acts of these inputs, and the distance of inputs and of samples
+    d0, d_row                   deltas of these units, and the distance of samples
+    terms, t0, k                the samples
+    at                          where in `params` the tile begins
+    """
+    I, n = net.levels[l - 1, UNITS], height * width
+    n_weights = (min(i + height, I) - i) * width
+    whole = block.first and block.last
+    G, g0 = (work.private, block.spare) if whole else (work.gradients, at)
+    gradient_tile(height, width, A, a0, a_input, a_sample, work.rows, d0, d_row, G, g0, terms, t0, k, not block.first)
+    if block.last:
+        apply_gradient(net, rule, G, g0, at, n, n_weights, block.rate)
 
 
 @piece

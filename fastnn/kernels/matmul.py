@@ -22,7 +22,10 @@ from fastnn.simd.microkernel import tile
 
 # 128 rows of a panel are 32 KiB: they stay in L1 while the rows of A pass by
 ROWS_IN_L1 = 128
+# So many rows ask for all of the next rows of the panel meanwhile
+ASKING_ROWS = 48
 _TILE_UNITS = target.TILE_UNITS
+_FULL_HEIGHT = target.TILE_ROWS[target.TILE_UNITS]
 # whether a tile is as wide as a panel: then a loop over the tiles of a panel is none
 _WHOLE_PANELS = target.TILE_UNITS == target.PANEL_UNITS
 # an array, not a tuple: Numba writes a tuple to the stack before it indexes it
@@ -75,7 +78,7 @@ def forward_panel(m, width, A, a0, a_row, W, w0, Z, z0, z_row, terms, k):
     """
     for t0 in range(0, k, ROWS_IN_L1):
         n = min(ROWS_IN_L1, k - t0)
-        following = w0 + (t0 + n) * width
+        following = w0 + (t0 + n) * width if m >= ASKING_ROWS else -1
         multiply(
             m, width, A, a0, a_row, 1, W, w0, width, Z, z0, z_row, terms, t0, n, t0 > 0, W, following, n * width // m
         )
@@ -118,12 +121,13 @@ def backward_layer(n, I, O, W, w0, T, t0, t_row, out, out0, terms):
 
 
 @op
-def gradient_tile(rows, width, A, a0, a_row, D, d0, d_row, G, g0, terms, t0, m, accumulate):
+def gradient_tile(rows, width, A, a0, a_input, a_sample, D, d0, d_row, G, g0, terms, t0, m, accumulate):
     """G[rows, width] (+)= A[m, rows]^T @ D[m, width] over m samples of a row block; G's rows lie together.
 
-    terms, t0   where the list of the samples begins
+    a_input, a_sample   distance of inputs and of samples in A
+    terms, t0           where the list of the samples begins
     """
-    multiply(rows, width, A, a0, 1, a_row, D, d0, d_row, G, g0, width, terms, t0, m, accumulate, D, -1, 0)
+    multiply(rows, width, A, a0, a_input, a_sample, D, d0, d_row, G, g0, width, terms, t0, m, accumulate, D, -1, 0)
 
 
 @op
@@ -133,11 +137,10 @@ def can_descend(rows, width, lanes):
 
 
 @piece
-def descend_tile(rows, width, A, a0, a_row, D, d0, d_row, terms, t0, m, rule, params, slots, at, rate, momentum, s0):
+def descend_tile(rows, width, A, a0, a_row, D, d0, d_row, terms, t0, m, rule, params, slots, at, rate, momentum):
     """As gradient_tile, but the gradient goes from the registers into a step of `rule` on params[at:] and slots[at:].
 
-    rows        is one that `can_descend` is true for
-    s0          from where on parameters are asked for meanwhile; -1: none are
+    rows is one that `can_descend` is true for.
 
     At mini-batches of 8 and 10, storing the gradient and updating afterwards took 1.12 times as long an epoch.
     """
@@ -147,5 +150,19 @@ def descend_tile(rows, width, A, a0, a_row, D, d0, d_row, terms, t0, m, rule, pa
         units = min(step, width - j) // lanes
         update_tile(
             rows, units, A, a0, 1, a_row, D, d0 + j, d_row, terms, t0, m, params, slots, at + j, width,
-            rule, rate, momentum, s0 + j,
+            rule, rate, momentum, -1,
+        )  # fmt: skip
+
+
+@piece
+def descend_wide_tile(A, a0, a_row, D, d0, d_row, terms, m, rule, params, slots, at, rate, momentum, s0):
+    """As descend_tile, for a whole panel and the tile of full height; A is transposed, a row an input.
+
+    s0      from where on parameters are asked for meanwhile; -1: none are
+    """
+    step, width = _TILE_UNITS * unit_of(params), panel_of(params)
+    for j in range(0, width, step):
+        update_tile(
+            _FULL_HEIGHT, _TILE_UNITS, A, a0, a_row, 1, D, d0 + j, d_row, terms, 0, m, params, slots, at + j, width,
+            rule, rate, momentum, s0,
         )  # fmt: skip

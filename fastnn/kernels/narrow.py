@@ -18,7 +18,7 @@ import numpy as np
 from numba import types
 
 from fastnn._jit import op, piece
-from fastnn.kernels.bundles import ACTS, DELTAS, HELD, LD, LISTS, PARAMS, UNITS
+from fastnn.kernels.bundles import ACTS, D_ROW, DELTAS, HELD, LD, LISTS, PARAMS, UNITS
 from fastnn.kernels.descent import apply_gradient
 from fastnn.kernels.gang import share, wait_until
 from fastnn.kernels.gather import ask_for_bytes
@@ -139,7 +139,7 @@ def descend_bytes(rank, n_ranks, net, rule, samples, work, block, control):
     """
     levels, rows, turned = net.levels, work.rows, view(work.gradients, net.params.shape[0], work.gradients.shape[0])
     lanes = unit_of(rows)
-    I, units, ld, d_row = levels[0, UNITS], levels[1, UNITS], levels[0, LD], levels[1, LD]
+    I, units, ld, d_row = levels[0, UNITS], levels[1, UNITS], levels[0, LD], levels[1, D_ROW]
     r0, r1 = share(block.m, rank, n_ranks, 1)
     d0, b0, p0 = levels[1, DELTAS] + r0 * d_row, r0 * ld, levels[1, PARAMS]
     at, part, n_words = rank * LISTS * work.list_size, rank * work.nonzero_part, padded_words(ld // 8)
@@ -167,7 +167,9 @@ def descend_bytes(rank, n_ranks, net, rule, samples, work, block, control):
     if rank > 0:
         wait_until(work.lists, finished_at(rank - 1, work), n_tiles + 1, control)
     biases = lanes * ld
-    gradient_tile(1, lanes, rows, levels[0, ACTS], 0, rows, d0, d_row, turned, biases, work.every, 0, r1 - r0, goes_on)
+    gradient_tile(
+        1, lanes, rows, levels[0, ACTS], 1, 0, rows, d0, d_row, turned, biases, work.every, 0, r1 - r0, goes_on
+    )
     if updates:
         apply_gradient(net, rule, turned, biases, p0 + I * lanes, lanes, 0, block.rate)
     atomic_store(work.lists, finished_at(rank, work), n_tiles + 1)

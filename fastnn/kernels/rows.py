@@ -7,7 +7,7 @@ m       samples in the strip, at most STRIP
 from __future__ import annotations
 
 from fastnn._jit import piece
-from fastnn.kernels.bundles import ACTIVATION, ACTS, DELTAS, DROP, HELD, LD, PARAMS, STRIP, UNITS, WIDTH
+from fastnn.kernels.bundles import ACTIVATION, ACTS, D_PANEL, D_ROW, DELTAS, DROP, HELD, LD, PARAMS, STRIP, UNITS, WIDTH
 from fastnn.kernels.matmul import backward_layer, forward_panel, panel_of
 from fastnn.ops.activations import activate, multiply_slope, slope_needs_z
 from fastnn.ops.heads import HEADS, link, loss_and_delta
@@ -94,7 +94,7 @@ def head_row(net, rule, samples, work, r, sample, spare, factor):
     log_sum = output_row(net, rule, work, r)
     z = view(rows, levels[last, HELD] + r * ld, width)
     a = view(rows, levels[last, ACTS] + r * ld, width)
-    delta = view(rows, levels[last, DELTAS] + r * ld, n)
+    delta = view(rows, levels[last, DELTAS] + r * levels[last, D_ROW], n)
     if samples.labels.shape[0] > 0 and rule.head == SOFTMAX_CE:
         # what loss_and_delta says for a one-hot row, in half its time
         label = samples.labels[sample]
@@ -135,10 +135,10 @@ def flip_output_deltas(net, work, base, m, t0, block):
     """The deltas of the last level, transposed, into t0."""
     levels, rows, private = net.levels, work.rows, work.private
     last = levels.shape[0] - 1
-    ld, width, lanes = levels[last, LD], levels[last, WIDTH], unit_of(rows)
+    row, width, lanes = levels[last, D_ROW], levels[last, WIDTH], unit_of(rows)
     for r0 in range(0, m, lanes):
         for r in range(min(lanes, m - r0)):
-            delta = view(rows, levels[last, DELTAS] + (base + r0 + r) * ld, width)
+            delta = view(rows, levels[last, DELTAS] + (base + r0 + r) * row, width)
             copy = view(private, block + r * work.block_ld, width)
             for i in range(width):
                 copy[i] = delta[i]
@@ -153,19 +153,25 @@ def finish_deltas(net, work, l, base, m, t0, block, row_key):
     """
     levels, rows, private = net.levels, work.rows, work.private
     units, ld, width, lanes = levels[l, UNITS], levels[l, LD], levels[l, WIDTH], unit_of(rows)
+    piece = min(levels[l, D_ROW], width)  # a whole row, or a panel of it
+    n_pieces = (width + piece - 1) // piece
     for r0 in range(0, m, lanes):
         flip_block(work, block, t0 + r0, width, True)
         for r in range(min(lanes, m - r0)):
-            at = (base + r0 + r) * ld
+            at = base + r0 + r
             d = view(private, block + r * work.block_ld, width)
-            multiply_slope(levels[l, ACTIVATION], view(rows, levels[l, HELD] + at, width), d)
+            multiply_slope(levels[l, ACTIVATION], view(rows, levels[l, HELD] + at * ld, width), d)
             if levels[l, DROP] > 0:
-                drop_units(d, levels[l, DROP], net.keep[l], key(key(row_key, base + r0 + r), l))
+                drop_units(d, levels[l, DROP], net.keep[l], key(key(row_key, at), l))
             for i in range(units, width):
                 d[i] = _zero(d[0])
-            delta = view(rows, levels[l, DELTAS] + at, width)
-            for i in range(width):
-                delta[i] = d[i]
+            to = levels[l, DELTAS] + at * levels[l, D_ROW]
+            for p in range(n_pieces):
+                j = p * piece
+                n = min(piece, width - j)
+                delta = view(rows, to + p * levels[l, D_PANEL], n)
+                for i in range(n):
+                    delta[i] = d[j + i]
         if l > 1:
             flip_block(work, block, t0 + r0, width, False)
 

@@ -7,24 +7,20 @@ it is stored for penalties and at the edges, and all of it only when a mini-batc
 from __future__ import annotations
 
 from fastnn._jit import op, piece
-from fastnn.kernels.bundles import ACTS, DELTAS, LD, LISTS, PARAMS, UNITS, WIDTH, Ahead
-from fastnn.kernels.descent import apply_gradient, has_penalties
+from fastnn.kernels.bundles import ACTS, D_PANEL, D_ROW, DELTAS, LD, LISTS, PARAMS, UNITS, WIDTH, Ahead
+from fastnn.kernels.descent import descend_by_gradient, has_penalties
 from fastnn.kernels.first import own_columns
 from fastnn.kernels.gang import share
 from fastnn.kernels.gather import AHEAD, ask_for_bytes, asked_bytes
-from fastnn.kernels.matmul import can_descend, descend_tile, gradient_tile, listed_rows, panel_of, tile_rows
+from fastnn.kernels.matmul import can_descend, descend_tile, listed_rows, panel_of, tile_rows
 from fastnn.kernels.narrow import descend_bytes
 from fastnn.kernels.sparse import list_samples, padded_words
+from fastnn.kernels.wide import goes_wide, update_wide
 from fastnn.simd.memory import prefetch, unit_of, view
-from fastnn.simd.microkernel import PACE
 
 # Lists of samples are made for at least so many products of samples and units of outputs, or to pass over tiles: with
 # them 784-30-10 took 1.05 times as long an epoch at 10 (20 such products), 784-32-16-10 0.94 at 16 (32)
 LISTING_PAYS = 24
-# The widest tiles ask for the next tile's weights term by term, from so many terms on; with fewer they would ask for too
-# little. All at once, between tiles, they fill the cache's queue: an epoch of 784-1024-1024-10 at 128 took 1.06 times
-# as long on two ranks
-ASKING_PAYS = 24
 
 
 @op
@@ -43,27 +39,22 @@ def update_panel(net, rule, samples, work, block, ahead, l, copy, j, start, stop
     copy            first row of this rank's acts of level l - 1
     step            rows of a tile
     lists           where in work.lists every tile has its list of samples; -1: all of them count
-    shared          whether other ranks read these weights: then narrow tiles are asked for too, all at once
+    shared          whether other ranks read these weights: then each tile is asked for while the one before is formed
     """
-    levels, rows, spare = net.levels, work.rows, block.spare
-    I, a_row, d_row = levels[l - 1, UNITS], levels[l - 1, LD], levels[l, LD]
+    levels, rows = net.levels, work.rows
+    I, a_row, d_row = levels[l - 1, UNITS], levels[l - 1, LD], levels[l, D_ROW]
     width = min(panel_of(rows), levels[l, WIDTH] - j)
-    p0, d0 = levels[l, PARAMS] + j * (I + 1), levels[l, DELTAS] + j
+    p0, d0 = levels[l, PARAMS] + j * (I + 1), levels[l, DELTAS] + j // panel_of(rows) * levels[l, D_PANEL]
     end = p0 + stop * width
     terms, t0, k = work.every, 0, block.m
-    whole = block.first and block.last
-    descends = whole and not has_penalties(rule) and can_descend(step, width, unit_of(rows))
-    last = end - block.m * PACE // rows.itemsize  # what is asked for from here on ends with this rank's rows
-    widest = width == panel_of(rows) and step == tile_rows(width, unit_of(rows))
-    asks = descends and widest and lists < 0 and block.m >= ASKING_PAYS and last >= p0 + start * width
+    descends = block.first and block.last and not has_penalties(rule) and can_descend(step, width, unit_of(rows))
     if shared:
         ask_for_tile(net, p0 + start * width, step * width, end)
     for i in range(start, stop, step):
         height = min(step, stop - i)
         at, n = p0 + i * width, height * width
-        n_weights = (min(i + height, I) - i) * width
         a0 = levels[l - 1, ACTS] + copy * a_row + i
-        if shared and not asks:
+        if shared:
             ask_for_tile(net, at + n, n, end)
         if ahead.m > 0:
             first = (i - ahead.origin) * ahead.step
@@ -76,17 +67,12 @@ def update_panel(net, rule, samples, work, block, ahead, l, copy, j, start, stop
         if descends and height == step:
             descend_tile(
                 height, width, rows, a0, a_row, rows, d0, d_row, terms, t0, k, rule.update, net.params, net.slots, at,
-                block.rate, rule.momentum, min(at + n, last) if asks else -1,
+                block.rate, rule.momentum,
             )  # fmt: skip
-        elif whole:
-            gradient_tile(height, width, rows, a0, a_row, rows, d0, d_row, work.private, spare, terms, t0, k, False)
-            apply_gradient(net, rule, work.private, spare, at, n, n_weights, block.rate)
         else:
-            gradient_tile(
-                height, width, rows, a0, a_row, rows, d0, d_row, work.gradients, at, terms, t0, k, not block.first
+            descend_by_gradient(
+                net, rule, work, block, l, i, height, width, rows, a0, 1, a_row, d0, d_row, terms, t0, k, at
             )
-            if block.last:
-                apply_gradient(net, rule, work.gradients, at, at, n, n_weights, block.rate)
 
 
 @piece
@@ -128,6 +114,9 @@ def update_first(rank, n_ranks, net, rule, samples, work, block, following):
     words = view(work.nonzero, rank * work.nonzero_part if by_units else 0, work.nonzero_part * n_ranks)
     lists = rank * LISTS * work.list_size if listed else -1
     chunk = LISTS * step if listed else max(stop - start, 1)
+    if not listed and goes_wide(net, block, 1):
+        update_wide(net, rule, work, block, 1, copy, c0, c1, start, stop)
+        stop = start
     for i0 in range(start, stop, chunk):
         i1 = min(i0 + chunk, stop)
         if listed:
@@ -162,4 +151,7 @@ def update_tiles(rank, n_ranks, net, rule, samples, work, raw, block, following,
         width = levels[l, WIDTH]
         step = tile_rows(min(panel, width), lanes)
         start, stop = share(levels[l - 1, UNITS] + 1, rank, n_ranks, step)
-        update_columns(net, rule, samples, work, block, none, l, 0, 0, width, start, stop, step, -1, n_ranks > 1)
+        if goes_wide(net, block, l):
+            update_wide(net, rule, work, block, l, 0, 0, width, start, stop)
+        else:
+            update_columns(net, rule, samples, work, block, none, l, 0, 0, width, start, stop, step, -1, n_ranks > 1)

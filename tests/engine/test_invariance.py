@@ -14,6 +14,7 @@ from fastnn import MLP, SGD, Trainer
 from fastnn.engine import costs, launch, samples, workspace
 from fastnn.engine import training as training_module
 from fastnn.engine.workspace import Plan
+from fastnn.kernels import bundles
 
 THREADS = (1, 2, 3, 5, 8)
 
@@ -69,6 +70,28 @@ def test_everything_switched_on():
 @pytest.mark.parametrize("sizes", [(1, 1, 1, 2), (3, 2), (200, 300, 2), (13, *[6] * 20, 5)], ids=str)
 def test_every_shape(sizes):
     check(sizes=sizes, max_norm=1.0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("batch_size", "settings"),
+    [
+        (31, {}),
+        (100, {"optimizer": SGD(0.05), "dropout": 0.0}),
+        (20, {}),  # too few samples: deltas lie in panels, but inputs are not turned
+        (96, {"optimizer": SGD(0.05, momentum=0.9, nesterov=True), "l2": 1e-3, "max_norm": 1.0}),
+        (700, {"n": 1000, "sample_weight": sample_weights(1000), "max_epochs": 1}),
+    ],
+    ids=lambda value: value if isinstance(value, int) else "+".join(value),
+)
+def test_wide_layers_have_the_bits_of_others(batch_size, settings, dtype, monkeypatch):
+    # the inputs of a tile are turned a few tiles at a time; widths and inputs leave parts of tiles and panels over
+    settings = {"sizes": (37, 400, 391, 5), "batch_size": batch_size, "dtype": dtype} | settings
+    found = check(**settings)
+    levels = Plan(MLP(settings["sizes"], dtype=dtype), n_ranks=1, batch_size=batch_size).net.levels
+    assert (levels[1:, bundles.D_ROW] < levels[1:, bundles.WIDTH]).tolist() == [True, True, False]
+    monkeypatch.setattr(bundles, "WIDE", 10**9)
+    assert trained(2, **settings) == found
 
 
 def test_default_and_environment_are_as_good_as_any(monkeypatch):

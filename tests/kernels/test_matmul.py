@@ -33,7 +33,7 @@ def backward(n, I, O, W, w0, T, t0, t_row, out, out0, terms):
 
 @program
 def gradient(rows, width, m, A, a0, a_row, D, d0, d_row, G, g0, terms, accumulate):
-    gradient_tile(rows, width, A, a0, a_row, D, d0, d_row, G, g0, terms, 0, m, accumulate)
+    gradient_tile(rows, width, A, a0, 1, a_row, D, d0, d_row, G, g0, terms, 0, m, accumulate)
 
 
 def widths(dtype):

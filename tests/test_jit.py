@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from numba.core import compiler
 
 ROOT = Path(__file__).parents[1]
 KERNEL_SOURCES = sorted(
@@ -313,6 +315,30 @@ def test_numba_is_left_as_it_is(tmp_path, filled):
     assert hits == 0
     assert foreign == []
     assert json.loads(run(code, str(tmp_path), **own))[1] == 1
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_compiling_leaves_garbage_collection_as_it_was(collects, monkeypatch):
+    from programs import program
+
+    @program
+    def one():
+        return 1
+
+    meanwhile = []
+    compile_extra = compiler.Compiler.compile_extra
+    monkeypatch.setattr(
+        compiler.Compiler, "compile_extra", lambda self, f: meanwhile.append(gc.isenabled()) or compile_extra(self, f)
+    )
+    if not collects:
+        gc.disable()
+    try:
+        assert one() == 1
+        assert gc.isenabled() == collects
+    finally:
+        gc.enable()
+    assert meanwhile == [False]
+    assert gc.get_freeze_count() == 0
 
 
 def test_programs_of_the_tests_are_not_kept():

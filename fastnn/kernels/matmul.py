@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn._jit import op, piece
-from fastnn.ops.updates import update_tile
+from fastnn.ops.updates import update_asking_tile, update_tile
 from fastnn.simd import target
 from fastnn.simd.memory import unit_of
 from fastnn.simd.microkernel import tile
@@ -158,11 +158,11 @@ def descend_tile(rows, width, A, a0, a_row, D, d0, d_row, terms, t0, m, rule, pa
 def descend_wide_tile(A, a0, a_row, D, d0, d_row, terms, m, rule, params, slots, at, rate, momentum, s0):
     """As descend_tile, for a whole panel and the tile of full height; A is transposed, a row an input.
 
-    s0      from where on parameters are asked for meanwhile; -1: none are
+    s0      from where on parameters are asked for meanwhile
     """
     step, width = _TILE_UNITS * unit_of(params), panel_of(params)
     for j in range(0, width, step):
-        update_tile(
+        update_asking_tile(
             _FULL_HEIGHT, _TILE_UNITS, A, a0, a_row, 1, D, d0 + j, d_row, terms, 0, m, params, slots, at + j, width,
             rule, rate, momentum, s0,
         )  # fmt: skip

@@ -114,9 +114,6 @@ def update_first(rank, n_ranks, net, rule, samples, work, block, following):
     words = view(work.nonzero, rank * work.nonzero_part if by_units else 0, work.nonzero_part * n_ranks)
     lists = rank * LISTS * work.list_size if listed else -1
     chunk = LISTS * step if listed else max(stop - start, 1)
-    if not listed and goes_wide(net, block, 1):
-        update_wide(net, rule, work, block, 1, copy, c0, c1, start, stop)
-        stop = start
     for i0 in range(start, stop, chunk):
         i1 = min(i0 + chunk, stop)
         if listed:
@@ -143,15 +140,18 @@ def update_tiles(rank, n_ranks, net, rule, samples, work, raw, block, following,
     levels = net.levels
     panel, lanes = panel_of(work.rows), unit_of(work.rows)
     none = Ahead(0, 0, 0, 0)
-    if raw is None:
+    done = 1  # levels
+    if raw is not None:
+        descend_bytes(rank, n_ranks, net, rule, samples, work, block, control)
+    elif work.nonzero.shape[0] > 0 or not goes_wide(net, block, 1):
         update_first(rank, n_ranks, net, rule, samples, work, block, following)
     else:
-        descend_bytes(rank, n_ranks, net, rule, samples, work, block, control)
-    for l in range(2, levels.shape[0]):
-        width = levels[l, WIDTH]
-        step = tile_rows(min(panel, width), lanes)
-        start, stop = share(levels[l - 1, UNITS] + 1, rank, n_ranks, step)
+        done = 0
+    for l in range(done + 1, levels.shape[0]):
         if goes_wide(net, block, l):
-            update_wide(net, rule, work, block, l, 0, 0, width, start, stop)
+            update_wide(rank, n_ranks, net, rule, work, block, l)
         else:
+            width = levels[l, WIDTH]
+            step = tile_rows(min(panel, width), lanes)
+            start, stop = share(levels[l - 1, UNITS] + 1, rank, n_ranks, step)
             update_columns(net, rule, samples, work, block, none, l, 0, 0, width, start, stop, step, -1, n_ranks > 1)

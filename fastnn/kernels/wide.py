@@ -11,6 +11,8 @@ from __future__ import annotations
 from fastnn._jit import op, piece
 from fastnn.kernels.bundles import ACTS, D_PANEL, D_ROW, DELTAS, LD, PARAMS, UNITS, WIDTH
 from fastnn.kernels.descent import descend_by_gradient, has_penalties
+from fastnn.kernels.first import own_columns
+from fastnn.kernels.gang import share
 from fastnn.kernels.matmul import descend_wide_tile, panel_of, tile_rows
 from fastnn.simd.memory import transpose_block, unit_of
 from fastnn.simd.microkernel import PACE
@@ -27,19 +29,6 @@ def goes_wide(net, block, l):
     return block.m >= SAMPLES and net.levels[l, D_ROW] < net.levels[l, WIDTH]
 
 
-@op
-def turn_inputs(net, work, first, a_row, start, stop, m, turned, distance):
-    """Inputs start .. stop of the m samples from `first` on: rows `distance` apart from `turned` on in `private`.
-
-    Whole blocks, so up to a block more of both.
-    """
-    lanes = unit_of(work.rows)
-    for i in range(start, stop, lanes):
-        for r in range(0, m, lanes):
-            out = turned + (i - start) * distance + r
-            transpose_block(work.rows, first + r * a_row + i, a_row, work.private, out, distance)
-
-
 @piece
 def update_inputs(net, rule, work, block, l, turned, distance, j, start, stop):
     """Weights of inputs start .. stop into the panel that begins at column j: gradient over the row block, and update.
@@ -52,18 +41,17 @@ def update_inputs(net, rule, work, block, l, turned, distance, j, start, stop):
     width = min(panel, levels[l, WIDTH] - j)
     step = tile_rows(panel, unit_of(rows))
     p0, d0 = levels[l, PARAMS] + j * (I + 1), levels[l, DELTAS] + j // panel * levels[l, D_PANEL]
-    end, asked = p0 + stop * width, m * PACE // rows.itemsize
-    descends = block.first and block.last and not has_penalties(rule) and width == panel
+    last = p0 + stop * width - m * PACE // rows.itemsize  # what is asked for from here on ends with these weights
+    asks = width == panel and last >= p0 + start * width
+    descends = asks and block.first and block.last and not has_penalties(rule)
     for i in range(start, stop, step):
         height = min(step, stop - i)
         at = p0 + i * width
         a0 = turned + (i - start) * distance
         if descends and height == step:
-            # what is asked for ends with this rank's weights
-            s0 = min(at + step * width, end - asked) if end - asked >= p0 + start * width else -1
             descend_wide_tile(
                 private, a0, distance, rows, d0, d_row, work.every, m, rule.update, net.params, net.slots, at,
-                block.rate, rule.momentum, s0,
+                block.rate, rule.momentum, min(at + step * width, last),
             )  # fmt: skip
         else:
             descend_by_gradient(
@@ -72,20 +60,25 @@ def update_inputs(net, rule, work, block, l, turned, distance, j, start, stop):
 
 
 @piece
-def update_wide(net, rule, work, block, l, copy, c0, c1, start, stop):
-    """Weights of inputs start .. stop into columns c0 .. c1 of layer l.
-
-    copy    first row of this rank's acts of level l - 1
-    """
+def update_wide(rank, n_ranks, net, rule, work, block, l):
+    """This rank's share of layer l: a range of inputs, or if it is the first and goes by units, its own columns."""
     levels, rows = net.levels, work.rows
     panel, lanes, a_row = panel_of(rows), unit_of(rows), levels[l - 1, LD]
+    step = tile_rows(panel, lanes)
+    acts, c0, c1 = levels[l - 1, ACTS], 0, levels[l, WIDTH]
+    start, stop = share(levels[l - 1, UNITS] + 1, rank, n_ranks, step)
+    if l == 1 and work.copy_rows > 0:
+        acts += rank * work.copy_rows * a_row
+        c0, c1 = own_columns(rank, n_ranks, net, work)
+        start, stop = 0, levels[0, UNITS] + 1
     turned = block.spare - 2 * work.flipped  # the transposed deltas of phase A are no longer needed
     distance = (block.m + lanes - 1) // lanes * lanes
-    step = tile_rows(panel, lanes)
-    room = (2 * work.flipped // distance - lanes) // step
-    chunk = min(room, TILES) * step
+    chunk = min((2 * work.flipped // distance - lanes) // step, TILES) * step
     for i0 in range(start, stop, chunk):
         i1 = min(i0 + chunk, stop)
-        turn_inputs(net, work, levels[l - 1, ACTS] + copy * a_row, a_row, i0, i1, block.m, turned, distance)
+        for i in range(i0, i1, lanes):  # whole blocks, so up to one more of inputs and of samples
+            for r in range(0, block.m, lanes):
+                out = turned + (i - i0) * distance + r
+                transpose_block(rows, acts + r * a_row + i, a_row, work.private, out, distance)
         for j in range(c0, c1, panel):
             update_inputs(net, rule, work, block, l, turned, distance, j, i0, i1)

@@ -52,3 +52,4 @@ _RULES = [
 update = update_loop(_RULES)
 # the same for the sums of a register tile, which are not stored
 update_tile = updating_tile(_RULES)
+update_asking_tile = updating_tile(_RULES, asks=True)

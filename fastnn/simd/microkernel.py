@@ -19,7 +19,7 @@ Contract
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from llvmlite import ir
@@ -264,11 +264,11 @@ def _updating_tile(
     return tile.fn
 
 
-def _call_tile(builder: ir.IRBuilder, sizes, units, mr, make, call_args: list[ir.Value], s0, soon) -> None:
-    """Call the tile of this size, one of `sizes` (heights by units), which `make` emits.
+_WIDEST = target.TILE_ROWS[target.TILE_UNITS], target.TILE_UNITS
 
-    soon    addresses of what is read next; not wanted if s0 is negative
-    """
+
+def _choose_tile(builder: ir.IRBuilder, sizes, units, mr, call: Callable[[int, int], None]) -> None:
+    """Have `call` emit the call of each tile of `sizes` (heights by units), and go to that of this size."""
     after = builder.append_basic_block("after")
     switch = builder.switch(builder.add(builder.mul(units, I64(16)), mr), after)
     for u, heights in sizes.items():
@@ -276,14 +276,7 @@ def _call_tile(builder: ir.IRBuilder, sizes, units, mr, make, call_args: list[ir
             block = builder.append_basic_block(f"tile{m}x{u}")
             switch.add_case(I64(16 * u + m), block)
             with builder.goto_block(block):
-                if soon and u == target.TILE_UNITS and m == target.TILE_ROWS[u]:
-                    with builder.if_else(builder.icmp_signed(">=", s0, I64(0))) as (asks, is_silent):
-                        with asks:
-                            builder.call(make(m, u, len(soon)), call_args + soon)
-                        with is_silent:
-                            builder.call(make(m, u, 0), call_args)
-                else:
-                    builder.call(make(m, u, 0), call_args)
+                call(m, u)
                 builder.branch(after)
     builder.position_at_end(after)
 
@@ -321,10 +314,18 @@ def _emit_product(context, builder, signature, args, make, sizes, *more):
     ]  # fmt: skip
     soon = [_address(context, builder, signature.args[16], soon, s0)] if make is _Tile else []
 
-    def make_storing(m, u, n_soon):
-        return _storing_tile(builder.module, real, size, m, u, n_soon, make)
+    def call(m, u):
+        silent = _storing_tile(builder.module, real, size, m, u, 0, make)
+        if not soon or (m, u) != _WIDEST:
+            builder.call(silent, call_args)
+            return
+        with builder.if_else(builder.icmp_signed(">=", s0, I64(0))) as (asks, does_not):
+            with asks:
+                builder.call(_storing_tile(builder.module, real, size, m, u, len(soon), make), call_args + soon)
+            with does_not:
+                builder.call(silent, call_args)
 
-    _call_tile(builder, sizes, units, mr, make_storing, call_args, s0, soon)
+    _choose_tile(builder, sizes, units, mr, call)
     return context.get_dummy_value()
 
 
@@ -361,13 +362,14 @@ def tile_of_bytes(typingctx, mr, a, a0, a_col, b, b0, b_row, c, c0, c_row, terms
     return sig, codegen
 
 
-def updating_tile(rules: list[Rule]):
+def updating_tile(rules: list[Rule], asks: bool = False):
     """Make an intrinsic update_tile: the sums are gradients, and `rule`, one of (code, step, whether it has a slot),
     takes a step with them on the weights at w[at:] with velocities v[at:], rows `row` apart, in place.
 
-    mr is one of target.UPDATE_ROWS[units]. The sums start from zero, and are otherwise those of `tile`; what is asked
-    for are lines of both w and v, from s0 on.
+    mr is one of target.UPDATE_ROWS[units]. The sums start from zero, and are otherwise those of `tile`. If it `asks`,
+    for both w and v from s0 on, there is only the widest tile at its full height; else s0 means nothing.
     """
+    sizes = {_WIDEST[1]: {_WIDEST[0]}} if asks else target.UPDATE_ROWS
 
     @intrinsic
     def update_tile(
@@ -390,11 +392,13 @@ def updating_tile(rules: list[Rule]):
                 rule, rate, momentum,
             ]  # fmt: skip
 
-            def make(m, u, n_soon):
-                return _updating_tile(builder.module, real, size, m, u, n_soon, rules)
+            if asks:
+                call_args += [_address(context, builder, signature.args[i], x, s0) for i, x in ((12, w), (13, v))]
 
-            soon = [_address(context, builder, signature.args[i], x, s0) for i, x in ((12, w), (13, v))]
-            _call_tile(builder, target.UPDATE_ROWS, units, mr, make, call_args, s0, soon)
+            def call(m, u):
+                builder.call(_updating_tile(builder.module, real, size, m, u, 2 * asks, rules), call_args)
+
+            _choose_tile(builder, sizes, units, mr, call)
             return context.get_dummy_value()
 
         return sig, codegen

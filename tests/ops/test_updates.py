@@ -10,7 +10,7 @@ from compare import assert_close
 from programs import program
 from reference import sgd_step
 
-from fastnn.ops.updates import RULES, SLOTS, add_penalties, update, update_tile
+from fastnn.ops.updates import RULES, SLOTS, add_penalties, update, update_asking_tile, update_tile
 from fastnn.simd import target
 from fastnn.simd.memory import unit_of
 from fastnn.simd.microkernel import tile
@@ -127,12 +127,21 @@ def run_tile(mr, units, a, a_row, a_col, d, d_row, g, terms, t0, k):
 
 @program
 def run_update_tile(mr, units, a, a_row, a_col, d, d_row, terms, t0, k, w, v, at, row, rule, rate, momentum):
-    update_tile(mr, units, a, 0, a_row, a_col, d, 0, d_row, terms, t0, k, w, v, at, row, rule, rate, momentum, at + row)
+    update_tile(mr, units, a, 0, a_row, a_col, d, 0, d_row, terms, t0, k, w, v, at, row, rule, rate, momentum, -1)
+
+
+@program
+def run_asking_tile(mr, units, a, a_row, a_col, d, d_row, terms, t0, k, w, v, at, row, rule, rate, momentum):
+    s0 = at + row
+    update_asking_tile(
+        mr, units, a, 0, a_row, a_col, d, 0, d_row, terms, t0, k, w, v, at, row, rule, rate, momentum, s0
+    )
 
 
 @DTYPES
 @pytest.mark.parametrize("rule", [*RULES.values(), len(RULES)])
-def test_a_tile_of_sums_is_a_gradient(rule, dtype):
+@pytest.mark.parametrize("asks", [False, True])
+def test_a_tile_of_sums_is_a_gradient(asks, rule, dtype):
     """The bits of the tile's sums followed by the rule, on rows that may lie apart; what is around them stays."""
     lanes = target.UNIT_BYTES // np.dtype(dtype).itemsize
     rate, momentum = dtype(0.1), dtype(0.9)
@@ -146,7 +155,9 @@ def test_a_tile_of_sums_is_a_gradient(rule, dtype):
             expected_w, expected_v = w.copy(), v.copy()
             for i in range(mr):
                 run_update(rule, n, expected_w, gradient, expected_v, 7 + i * (n + gap), i * n, rate, momentum)
-            run_update_tile(mr, units, a, 1, 40, d, n + 5, terms, 2, k, w, v, 7, n + gap, rule, rate, momentum)
+            widest = (mr, units) == (target.TILE_ROWS[target.TILE_UNITS], target.TILE_UNITS)
+            run = run_asking_tile if asks and widest else run_update_tile
+            run(mr, units, a, 1, 40, d, n + 5, terms, 2, k, w, v, 7, n + gap, rule, rate, momentum)
             what = f"tile {mr} x {units}, k = {k}"
             np.testing.assert_array_equal(w, expected_w, what)
             np.testing.assert_array_equal(v, expected_v, what)

@@ -22,7 +22,7 @@ from fastnn.simd.microkernel import tile
 
 # 128 rows of a panel are 32 KiB: they stay in L1 while the rows of A pass by
 ROWS_IN_L1 = 128
-# So many rows ask for all of the next rows of the panel meanwhile
+# So many rows ask for all of the next ROWS_IN_L1 rows of the panel meanwhile
 ASKING_ROWS = 48
 _TILE_UNITS = target.TILE_UNITS
 _FULL_HEIGHT = target.TILE_ROWS[target.TILE_UNITS]
@@ -49,7 +49,7 @@ def tile_rows(width, lanes):
 def multiply(m, n, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, terms, t0, k, accumulate, soon, s0, s_row):
     """C[m, n] (+)= A[m, terms] @ B[terms, n], n whole units; strides and contract as in simd.microkernel.
 
-    soon, s0, s_row     what is asked for meanwhile (s0 < 0: nothing); with every row of C what begins s_row numbers on
+    soon, s0, s_row     what is asked for meanwhile: with row i of C from s0 + i * s_row on; -1, 0: nothing
     """
     lanes = unit_of(c)
     step = _TILE_UNITS * lanes
@@ -78,10 +78,10 @@ def forward_panel(m, width, A, a0, a_row, W, w0, Z, z0, z_row, terms, k):
     """
     for t0 in range(0, k, ROWS_IN_L1):
         n = min(ROWS_IN_L1, k - t0)
-        following = w0 + (t0 + n) * width if m >= ASKING_ROWS else -1
-        multiply(
-            m, width, A, a0, a_row, 1, W, w0, width, Z, z0, z_row, terms, t0, n, t0 > 0, W, following, n * width // m
-        )
+        soon, a_row_asks_for = -1, 0
+        if m >= ASKING_ROWS:
+            soon, a_row_asks_for = w0 + (t0 + n) * width, n * width // m
+        multiply(m, width, A, a0, a_row, 1, W, w0, width, Z, z0, z_row, terms, t0, n, t0 > 0, W, soon, a_row_asks_for)
 
 
 @op
@@ -116,8 +116,8 @@ def backward_layer(n, I, O, W, w0, T, t0, t_row, out, out0, terms):
         k = min(panel, O - j)
         width = (k + lanes - 1) // lanes * lanes
         w, t = w0 + j * (I + 1), t0 + j * t_row
-        following = w + tile_rows(panel, lanes) * width
-        multiply(I, n, W, w, width, 1, T, t, t_row, out, out0, t_row, terms, 0, k, j > 0, W, following, width)
+        soon = w + tile_rows(panel, lanes) * width
+        multiply(I, n, W, w, width, 1, T, t, t_row, out, out0, t_row, terms, 0, k, j > 0, W, soon, width)
 
 
 @op

@@ -34,7 +34,8 @@ from fastnn.simd.vectors import Rule, Vector
 I64 = ir.IntType(64)
 _BYTES = ir.IntType(8).as_pointer()
 
-# Bytes that are asked for with a term: half a line, so that the least number of terms still asks for enough
+# Bytes that are asked for with a term: half a line. Given as a number it costs no register; with another one for the
+# distance the widest tile lost its sums to the stack
 PACE = 32
 
 

@@ -78,7 +78,7 @@ class Product:
                 width = min(panel_of(w), O - j)
                 step = tile_rows(width, unit_of(w))
                 for i in range(0, I, step):
-                    gradient_tile(min(step, I - i), width, a, i, a_row, d, j, d_row, spare, 0, every, 0, m, False)
+                    gradient_tile(min(step, I - i), width, a, i, 1, a_row, d, j, d_row, spare, 0, every, 0, m, False)
 
         return gradient
 

@@ -164,7 +164,7 @@ class Plan:
                 row[bundles.DELTAS] = end
                 row[bundles.D_ROW] = panel if wide else ld
                 row[bundles.D_PANEL] = self.block * panel if wide else panel
-                end += max(matrix, -(-width // panel) * row[bundles.D_PANEL]) if wide else matrix
+                end += max(matrix, -(-width // panel) * row[bundles.D_PANEL])
         # whole blocks are turned, though they may begin in the last rows of a matrix (see kernels.wide)
         return table, end + panels.unit(self.dtype) * int(table[:, bundles.LD].max())
 

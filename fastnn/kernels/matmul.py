@@ -25,7 +25,7 @@ ROWS_IN_L1 = 128
 # So many rows ask for all of the next ROWS_IN_L1 rows of the panel meanwhile
 ASKING_ROWS = 48
 _TILE_UNITS = target.TILE_UNITS
-_FULL_HEIGHT = target.TILE_ROWS[target.TILE_UNITS]
+_FULL_HEIGHT = target.WIDEST[0]
 # whether a tile is as wide as a panel: then a loop over the tiles of a panel is none
 _WHOLE_PANELS = target.TILE_UNITS == target.PANEL_UNITS
 # an array, not a tuple: Numba writes a tuple to the stack before it indexes it

@@ -79,17 +79,22 @@ def view_at(dtype):
     return at
 
 
+def emit_prefetch(builder: ir.IRBuilder, place: ir.Value, to_be_written: bool) -> None:
+    """Ask for the cache line at a place: into L1 if it will be written, else into L2, for L1 may have no room."""
+    byte_ptr, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
+    fnty = ir.FunctionType(ir.VoidType(), [byte_ptr, i32, i32, i32])
+    fn = cgutils.get_or_insert_function(builder.module, fnty, "llvm.prefetch.p0")
+    how = [i32(1), i32(3)] if to_be_written else [i32(0), i32(2)]
+    builder.call(fn, [builder.bitcast(place, byte_ptr), *how, i32(1)])
+
+
 @intrinsic
 def prefetch(typingctx, a, i):
     """Ask for the cache line of a[i], which will be read and written soon."""
 
     def codegen(context, builder, signature, args):
-        byte_ptr, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
         data = context.make_array(a)(context, builder, args[0]).data
-        pointer = builder.bitcast(builder.gep(data, [args[1]]), byte_ptr)
-        fnty = ir.FunctionType(ir.VoidType(), [byte_ptr, i32, i32, i32])
-        fn = cgutils.get_or_insert_function(builder.module, fnty, "llvm.prefetch.p0")
-        builder.call(fn, [pointer, i32(1), i32(3), i32(1)])
+        emit_prefetch(builder, builder.gep(data, [args[1]]), True)
         return context.get_dummy_value()
 
     return types.void(a, types.int64), codegen
@@ -100,10 +105,7 @@ def prefetch_at(typingctx, address):
     """Ask for the cache line at an address in bytes, to be read soon."""
 
     def codegen(context, builder, signature, args):
-        byte_ptr, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
-        fnty = ir.FunctionType(ir.VoidType(), [byte_ptr, i32, i32, i32])
-        fn = cgutils.get_or_insert_function(builder.module, fnty, "llvm.prefetch.p0")
-        builder.call(fn, [builder.inttoptr(args[0], byte_ptr), i32(0), i32(2), i32(1)])
+        emit_prefetch(builder, builder.inttoptr(args[0], ir.IntType(8).as_pointer()), False)
         return context.get_dummy_value()
 
     return types.void(types.int64), codegen

@@ -28,6 +28,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastnn.simd import target
+from fastnn.simd.memory import emit_prefetch
 from fastnn.simd.scalar import emit_fma, spread
 from fastnn.simd.vectors import Rule, Vector
 
@@ -39,9 +40,7 @@ _BYTES = ir.IntType(8).as_pointer()
 PACE = 32
 
 
-def tile_reference(
-    mr, units, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, terms, t0, k, accumulate, soon=None, s0=0
-):
+def tile_reference(mr, units, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, terms, t0, k, accumulate):
     """Do what `tile` does, in plain Python and one rounding a multiplication and addition (see the contract)."""
     n = units * target.UNIT_BYTES // c.itemsize
     for i in range(mr):
@@ -124,14 +123,9 @@ class _Tile:
 
     def ask(self, t: ir.Value) -> None:
         """Ask for this term's part of what is read next."""
-        i32 = ir.IntType(32)
-        fnty = ir.FunctionType(ir.VoidType(), [_BYTES, i32, i32, i32])
-        fn = cgutils.get_or_insert_function(self.fn.module, fnty, "llvm.prefetch.p0")
-        # what will be written is wanted in L1; what is read may be more than L1 has room for
-        how = [i32(1), i32(3)] if self.to_be_written else [i32(0), i32(2)]
         distance = self.builder.mul(t, I64(PACE))
         for place in self.soon:
-            self.builder.call(fn, [self.builder.gep(place, [distance]), *how, i32(1)])
+            emit_prefetch(self.builder, self.builder.gep(place, [distance]), self.to_be_written)
 
     def sums(self, starts: list[ir.Value]) -> list[ir.Value]:
         """The sums of all elements, gone on from `starts`, row after row; the builder goes on behind the loop."""
@@ -265,9 +259,6 @@ def _updating_tile(
     return tile.fn
 
 
-_WIDEST = target.TILE_ROWS[target.TILE_UNITS], target.TILE_UNITS
-
-
 def _choose_tile(builder: ir.IRBuilder, sizes, units, mr, call: Callable[[int, int], None]) -> None:
     """Have `call` emit the call of each tile of `sizes` (heights by units), and go to that of this size."""
     after = builder.append_basic_block("after")
@@ -317,7 +308,7 @@ def _emit_product(context, builder, signature, args, make, sizes, *more):
 
     def call(m, u):
         silent = _storing_tile(builder.module, real, size, m, u, 0, make)
-        if not soon or (m, u) != _WIDEST:
+        if not soon or (m, u) != target.WIDEST:
             builder.call(silent, call_args)
             return
         with builder.if_else(builder.icmp_signed(">=", s0, I64(0))) as (asks, does_not):
@@ -370,7 +361,8 @@ def updating_tile(rules: list[Rule], asks: bool = False):
     mr is one of target.UPDATE_ROWS[units]. The sums start from zero, and are otherwise those of `tile`. If it `asks`,
     for both w and v from s0 on, there is only the widest tile at its full height; else s0 means nothing.
     """
-    sizes = {_WIDEST[1]: {_WIDEST[0]}} if asks else target.UPDATE_ROWS
+    rows, units = target.WIDEST
+    sizes = {units: {rows}} if asks else target.UPDATE_ROWS
 
     @intrinsic
     def update_tile(

@@ -43,6 +43,7 @@ else:
     VECTOR_BYTES, TILE_ROWS = 16, {1: 2 if IS_X86 else 6}
 
 TILE_UNITS = max(TILE_ROWS)
+WIDEST = TILE_ROWS[TILE_UNITS], TILE_UNITS  # rows and units of the widest tile at its full height
 # Heights of the tiles whose sums go into an update at once: whole ones, and wide ones of four rows, which have a list
 # of terms each (kernels.matmul.listed_rows). Few, for each takes 50 ms to compile
 UPDATE_ROWS = {u: {rows, min(4, rows)} if u in (3, TILE_UNITS) else {rows} for u, rows in TILE_ROWS.items()}

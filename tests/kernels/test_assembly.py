@@ -90,7 +90,7 @@ def test_the_parts_are_there(compiled):
     assert len(compiled) > 10
 
 
-WIDEST_TILE = f"{target.TILE_ROWS[target.TILE_UNITS]}x{target.TILE_UNITS}_f"
+WIDEST_TILE = "{}x{}_f".format(*target.WIDEST)
 
 
 def test_tiles_are_shared(compiled, entry):
@@ -157,7 +157,7 @@ def test_tiles_keep_their_sums_in_registers(entry, dtype):
     code = assembly_of(entry)
     bits = 8 * np.dtype(dtype).itemsize
     silent = [(f"fastnn_tile_{m}x{u}_f", m, u) for u, most in target.TILE_ROWS.items() for m in range(1, most + 1)]
-    for name, mr, units in [*silent, ("fastnn_tile_asking_" + WIDEST_TILE, *silent[-1][1:])]:
+    for name, mr, units in [*silent, ("fastnn_tile_asking_" + WIDEST_TILE, *target.WIDEST)]:
         lines = code[f"{name}{bits}"]
         assert spills(lines) == [], name
         assert symbols(lines) == set(), name

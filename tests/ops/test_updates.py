@@ -155,8 +155,7 @@ def test_a_tile_of_sums_is_a_gradient(asks, rule, dtype):
             expected_w, expected_v = w.copy(), v.copy()
             for i in range(mr):
                 run_update(rule, n, expected_w, gradient, expected_v, 7 + i * (n + gap), i * n, rate, momentum)
-            widest = (mr, units) == (target.TILE_ROWS[target.TILE_UNITS], target.TILE_UNITS)
-            run = run_asking_tile if asks and widest else run_update_tile
+            run = run_asking_tile if asks and (mr, units) == target.WIDEST else run_update_tile
             run(mr, units, a, 1, 40, d, n + 5, terms, 2, k, w, v, 7, n + gap, rule, rate, momentum)
             what = f"tile {mr} x {units}, k = {k}"
             np.testing.assert_array_equal(w, expected_w, what)

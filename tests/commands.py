@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,15 +38,21 @@ def ok(capsys, *arguments: str) -> dict:
     return json.loads(out)
 
 
-def start(*arguments: str) -> subprocess.Popen:
+@contextlib.contextmanager
+def process(command: list[str], **settings) -> Iterator[subprocess.Popen]:
+    """A process that dies with the test: one that hangs fails it, where leaving Popen would wait for ever."""
+    with subprocess.Popen(command, text=True, **settings) as running:
+        try:
+            yield running
+        except BaseException:
+            running.kill()
+            raise
+
+
+def start(*arguments: str):
     """The command in a process of its own, from this source tree."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "fastnn", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(),
-    )
+    command = [sys.executable, "-m", "fastnn", *arguments]
+    return process(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
 
 
 def environment() -> dict[str, str]:

@@ -338,7 +338,7 @@ def console_script() -> list[str]:
 @pytest.mark.parametrize("module", ["argparse", "numpy", "llvmlite", "numba.core.types", "fastnn.engine.files"])
 def test_ctrl_c_during_the_imports_is_130_and_a_word(entry, module):
     arguments = [sys.executable, "-X", "importtime", *entry, "train", "digits", "--epochs", "1000000"]
-    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, env=commands.environment()) as process:
+    with commands.process(arguments, stderr=subprocess.PIPE, env=commands.environment()) as process:
         for line in process.stderr:
             if line.rpartition("|")[2].strip() == module:
                 break

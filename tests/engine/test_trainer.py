@@ -12,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 from data import classification, multilabel, regression
@@ -448,9 +449,7 @@ def test_floating_point_in_the_callers_thread_is_as_before():
 def run_python(program, *arguments, **settings):
     root = Path(fastnn.__file__).parents[1]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), str(root / "tests")])} | settings
-    return subprocess.Popen(
-        [sys.executable, "-c", program, *arguments], env=environment, stdout=subprocess.PIPE, text=True
-    )  # fmt: skip
+    return commands.process([sys.executable, "-c", program, *arguments], env=environment, stdout=subprocess.PIPE)
 
 
 FORK = """

@@ -12,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 from data import classification, multilabel, regression
@@ -191,9 +192,7 @@ except KeyboardInterrupt:
 def test_ctrl_c_stops_running_fits_and_keeps_the_finished_ones(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(Path(fastnn.__file__).parents[1])}
     command = [sys.executable, "-c", CTRL_C, str(tmp_path / "run")]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as process:
+    with commands.process(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
         for _ in range(8):  # the short fits; the others would take hours
             assert process.stderr.readline().startswith("fit ")
         time.sleep(0.5)

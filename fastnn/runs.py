@@ -22,8 +22,8 @@ import llvmlite
 import numba
 import numpy as np
 
+from fastnn._files import replace_file
 from fastnn._version import __version__
-from fastnn.engine.files import replace_file
 from fastnn.engine.history import History
 from fastnn.engine.network import MLP, load
 from fastnn.metrics import Report

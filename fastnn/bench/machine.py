@@ -6,7 +6,6 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,19 +67,18 @@ def best_seconds(run: Callable[[], Any], repeats: int) -> float:
     return min(seconds)
 
 
-def _seconds_a_time(gang: launch.Gang, program: Any, arguments: tuple[Any, ...], effort: Effort) -> float:
+def _seconds_a_time(gang: launch.Gang, program: launch.Program, arguments: tuple[Any, ...], effort: Effort) -> float:
     """Seconds that one of the `times` of a program takes, repeated so often that the launch no longer matters."""
 
-    entry = gang.prepare(program, (*arguments, 0))
-
-    def run(times: int) -> None:
-        gang.run(entry, (*arguments, times), expected_seconds=1.0)
+    def seconds_of(times: int, repeats: int) -> float:
+        call = gang.prepare(program, (*arguments, times))
+        return best_seconds(lambda: gang.run(call, expected_seconds=1.0), repeats)
 
     times = 1
-    while (seconds := best_seconds(partial(run, times), 1)) < effort.seconds / 4:
+    while (seconds := seconds_of(times, 1)) < effort.seconds / 4:
         times *= 4
     times = max(1, round(times * effort.seconds / seconds))
-    return best_seconds(partial(run, times), effort.repeats) / times
+    return seconds_of(times, effort.repeats) / times
 
 
 def peak_gflops(n_threads: int, effort: Effort = FULL) -> float:
@@ -91,7 +89,7 @@ def peak_gflops(n_threads: int, effort: Effort = FULL) -> float:
     each = -(-each // 1024) * 1024
     numbers = aligned_zeros(each * n_threads, np.float32)
     with launch.Gang(n_threads) as gang:
-        seconds = _seconds_a_time(gang, programs.multiply_add, (numbers, each, rows, units, np.arange(k)), effort)
+        seconds = _seconds_a_time(gang, programs.MULTIPLY_ADD, (numbers, each, rows, units, np.arange(k)), effort)
     return 2 * rows * n * k * n_threads / seconds / 1e9
 
 
@@ -104,14 +102,14 @@ def bandwidth_gbytes(n_threads: int, effort: Effort = FULL) -> float:
     n = effort.array_bytes // 4
     a, b, c = (np.ones(n, np.float32) for _ in range(3))
     with launch.Gang(n_threads) as gang:
-        seconds = _seconds_a_time(gang, programs.triad, (a, b, c, np.float32(0.5)), effort)
+        seconds = _seconds_a_time(gang, programs.TRIAD, (a, b, c, np.float32(0.5)), effort)
     return 12 * n / seconds / 1e9
 
 
 def barrier_and_launch_us(n_threads: int, effort: Effort = FULL) -> tuple[float, float]:
     """Microseconds of one barrier of the gang, and of waking the gang for a program that does nothing."""
     with launch.Gang(n_threads) as gang:
-        barrier = _seconds_a_time(gang, programs.meet, (), effort)
-        entry = gang.prepare(programs.meet, (0,))
-        nothing = best_seconds(lambda: gang.run(entry, (0,), expected_seconds=1.0), 20 * effort.repeats)
+        barrier = _seconds_a_time(gang, programs.MEET, (), effort)
+        call = gang.prepare(programs.MEET, (0,))
+        nothing = best_seconds(lambda: gang.run(call, expected_seconds=1.0), 20 * effort.repeats)
     return 1e6 * barrier, 1e6 * nothing

@@ -11,10 +11,10 @@ import numpy as np
 from fastnn.bench import programs
 from fastnn.bench.machine import FULL, Effort, barrier_and_launch_us, best_seconds
 from fastnn.bench.workloads import WORKLOADS, Workload, images, training_seconds
+from fastnn.engine.launch import Gang
 from fastnn.engine.samples import bundle, has_idle_inputs
 from fastnn.engine.workspace import Plan
-from fastnn.kernels.gang import CONTROL_WORDS
-from fastnn.ops.heads import HEADS
+from fastnn.ops.codes import HEADS
 
 
 def _operations(workload: Workload) -> dict[str, int]:
@@ -46,12 +46,13 @@ def measure(workload: Workload, effort: Effort) -> dict[str, Any]:
     nothing = np.empty(0, net.dtype)
     samples = bundle(X, net.scaling, y.astype(np.int32), nothing, nothing)
     plan.work.order[:] = np.random.default_rng(0).permutation(len(X))
-    control = np.zeros(CONTROL_WORDS, np.int64)
     n_steps = len(X) // workload.batch_size
     us = {}
+    gang = Gang(1)
     for part, name in enumerate(programs.PARTS):
-        arguments = (0, 1, part, plan.net, rule, samples, plan.work, workload.batch_size, control)
-        us[name] = 1e6 * best_seconds(partial(programs.step_part, *arguments), effort.repeats) / n_steps
+        arguments = (part, plan.net, rule, samples, plan.work, workload.batch_size)
+        run = partial(gang.run, gang.prepare(programs.STEP_PART, arguments), expected_seconds=0.0)
+        us[name] = 1e6 * best_seconds(run, effort.repeats) / n_steps
     us["step"] = 1e6 * training_seconds(workload, X, y, 1, effort) / n_steps
     return {
         "name": workload.name,

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnn import _jit
+from fastnn._jit import piece
+from fastnn.engine.launch import Program
 from fastnn.kernels.bundles import STRIP, Block
 from fastnn.kernels.epoch import learn_rows
 from fastnn.kernels.first import first_layer, forward_first
@@ -20,15 +21,12 @@ from fastnn.simd.atomics import set_flush_to_zero
 from fastnn.simd.memory import unit_of, view
 from fastnn.simd.microkernel import tile
 
-# Programs that are made after this are not kept on disk: the cache's key does not cover this file.
-_jit.use_cache()
-
 # update is phase B on no samples: what is left of it are the weights and velocities that are read and written
 PARTS = ("gather", "forward", "head", "backward", "phase_a", "update", "phase_b")
 _GATHER, _FORWARD, _HEAD, _BACKWARD, _PHASE_A, _UPDATE, _PHASE_B = range(7)
 
 
-@_jit.program
+@piece
 def multiply_add(rank, n_ranks, numbers, each, rows, units, terms, times, control):
     """The register tile alone, its operands in L1: 2 * rows * (units of 64 bytes) * k operations a time and rank.
 
@@ -44,7 +42,7 @@ def multiply_add(rank, n_ranks, numbers, each, rows, units, terms, times, contro
         tile(rows, units, numbers, a0, k, 1, numbers, b0, n, numbers, c0, n, terms, 0, k, False, numbers, -1)
 
 
-@_jit.program
+@piece
 def triad(rank, n_ranks, a, b, c, factor, times, control):
     """a = b + factor * c on flat arrays that no cache holds (McCalpin's STREAM): 3 numbers moved an element."""
     start, stop = share(a.shape[0], rank, n_ranks, unit_of(a))
@@ -55,14 +53,14 @@ def triad(rank, n_ranks, a, b, c, factor, times, control):
             x[i] = y[i] + factor * z[i]
 
 
-@_jit.program
+@piece
 def meet(rank, n_ranks, times, control):
     """Barriers and nothing else; with times = 0 not even those, so that only the launch is left."""
     for _ in range(times):
         barrier(n_ranks, control)
 
 
-@_jit.piece
+@piece
 def strip_part(part, net, rule, samples, work, first, base, m, control):
     """One part of phase A for a strip of m samples."""
     factor = net.keep.dtype.type(0.01)
@@ -82,7 +80,7 @@ def strip_part(part, net, rule, samples, work, first, base, m, control):
         learn_rows(0, net, rule, samples, work, work.bytes, first, base, m, first + m, key(0, 0), factor, control)
 
 
-@_jit.program
+@piece
 def step_part(rank, n_ranks, part, net, rule, samples, work, batch_size, control):
     """One part (index in PARTS) of every whole step of an epoch, on one rank; the rate is 0, so that nothing moves."""
     former = set_flush_to_zero(-1)
@@ -97,3 +95,7 @@ def step_part(rank, n_ranks, part, net, rule, samples, work, batch_size, control
                 m = min(STRIP, batch_size - base)
                 strip_part(part, net, rule, samples, work, start + base, base, m, control)
     set_flush_to_zero(former)
+
+
+MULTIPLY_ADD, TRIAD, MEET = Program("multiply_add", multiply_add), Program("triad", triad), Program("meet", meet)
+STEP_PART = Program("step_part", step_part)

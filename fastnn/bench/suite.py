@@ -11,7 +11,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from fastnn import _jit
+from fastnn import _machine_code
 from fastnn._version import __version__
 from fastnn.bench import machine, workloads
 from fastnn.bench.machine import FULL, QUICK, Effort
@@ -78,7 +78,7 @@ def run(
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "version": __version__,
-        "kernels": _jit.kernel_hash(),
+        "kernels": _machine_code.kernel_hash(),
         "cpu": machine.cpu_name(),
         "cores": launch.available_cores(),
         "threads": counts[-1],

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from fastnn import datasets
+from fastnn._files import is_device
 from fastnn.cli.options import UsageError
 from fastnn.datasets.idx import labels_beside
-from fastnn.engine.files import is_device
 
 DATA_HELP = (
     "digits (embedded), mnist (from FASTNN_DATA, the cache or the network), a CSV file (Kaggle's form, or "

@@ -10,7 +10,7 @@ from typing import Any
 
 from llvmlite import binding
 
-from fastnn import _jit, runs
+from fastnn import _machine_code, runs
 from fastnn.cli.output import print_json, print_lines
 from fastnn.engine import launch
 from fastnn.simd import target
@@ -70,11 +70,11 @@ def describe() -> dict[str, Any]:
 def _cache() -> dict[str, Any]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        folder = _jit.cache_folder()
+        folder = _machine_code.cache_folder()
     return {
         "folder": str(folder) if folder else None,
         "root": str(folder.parent) if folder else None,
-        "kernel_hash": _jit.kernel_hash(),
+        "kernel_hash": _machine_code.kernel_hash(),
         "files": len(list(folder.glob("*.nbc"))) if folder else 0,
         "problem": str(caught[0].message) if caught else None,
     }

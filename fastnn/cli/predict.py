@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 import fastnn
+from fastnn._files import replace_file
 from fastnn.cli import files
 from fastnn.cli.options import UsageError
 from fastnn.cli.output import print_json, say
-from fastnn.engine.files import replace_file
 
 DESCRIPTION = """\
 predict samples; CSV out, one line a sample in the order of the data

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 import fastnn
-from fastnn import _jit, runs
+from fastnn import _machine_code, runs
 from fastnn.cli import files
 from fastnn.cli.options import BY_NAME, OPTIONS, resolve
 from fastnn.cli.outcome import check_folder, judge, lasting
@@ -120,7 +120,7 @@ def sigterm_interrupts() -> Iterator[None]:
 
 def prepare_kernels(dtype: np.dtype) -> float:
     """Compile or load the kernels apart from the training, and say so if that takes more than a moment."""
-    folder = _jit.cache_folder()
+    folder = _machine_code.cache_folder()
     if folder is None:
         say("compiling the kernels")
     elif not any(folder.glob("*.nbc")):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from fastnn import _jit
+from fastnn import _machine_code
 from fastnn.cli.output import print_json, print_lines
 from fastnn.engine.warm_up import warm_up
 
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     seconds = {dtype: warm_up(dtype) for dtype in ([args.dtype] if args.dtype else _DTYPES)}
-    folder = _jit.cache_folder()
+    folder = _machine_code.cache_folder()
     if args.json:
         print_json({"seconds": seconds, "cache": folder})
     else:

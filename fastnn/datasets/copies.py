@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn import _jit
+from fastnn import _machine_code
 from fastnn.datasets.dataset import Dataset
 
 LEAST_BYTES = 5_000_000  # a smaller file is read in 40 ms
@@ -81,7 +81,7 @@ def _folder() -> Path | None:
     else may have laid, are refused.
     """
     try:
-        folder = _jit.cache_root() / "tables"
+        folder = _machine_code.cache_root() / "tables"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.lstat()
     except (OSError, RuntimeError):  # RuntimeError: no home folder

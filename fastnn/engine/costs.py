@@ -18,13 +18,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastnn import _jit
+from fastnn import _machine_code
+from fastnn._files import replace_file
 from fastnn.engine import launch
-from fastnn.engine.files import replace_file
 from fastnn.engine.network import MLP
 from fastnn.engine.samples import bundle
 from fastnn.engine.workspace import Plan, goes_by_units
-from fastnn.ops.heads import HEADS
+from fastnn.ops.codes import HEADS
 
 # Seconds for a floating-point operation, for a parameter that is updated, for a sample and for an input that is
 # gathered, on one rank of a Xeon with AVX-512; and for a barrier of two, with the wait for the slower one. Fitted to
@@ -95,7 +95,7 @@ def current(dtype: str, measures: bool = True) -> Costs:
 
     Those of `dtype`, so that a measurement compiles nothing but what the training needs anyway.
     """
-    folder = _jit.cache_folder()
+    folder = _machine_code.cache_folder()
     path = folder / f"costs-{launch.available_cores()}-{dtype}.json" if folder else None
     known = _read(path)
     if not measures:
@@ -151,9 +151,9 @@ def _timed_steps(network: MLP, batch_size: int, n_ranks: int) -> Callable[[], fl
 
     def run() -> float:
         with launch.Gang(n_ranks) as gang:
-            entry = gang.prepare(launch.TRAIN, arguments)
+            call = gang.prepare(launch.TRAIN, arguments)
             start = time.perf_counter()
-            gang.run(entry, arguments, expected_seconds=1.0)
+            gang.run(call, expected_seconds=1.0)
             return (time.perf_counter() - start) / rates.size
 
     return run

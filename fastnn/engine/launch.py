@@ -8,22 +8,30 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import hashlib
 import os
 import queue
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
-from fastnn import _checks, _jit
-from fastnn.kernels import epoch, gang
-from fastnn.kernels.bundles import Net
+from fastnn import _checks, _machine_code
+from fastnn.kernels.control import ABORT, CONTROL_WORDS, PROGRESS, SPIN, STOP
+from fastnn.kernels.words import signature, words
 
-TRAIN, PREDICT = epoch.train, epoch.predict
+
+class Program(NamedTuple):
+    """What a gang can run."""
+
+    name: str  # of kernels.programs, if there is no piece
+    piece: Any = None  # of elsewhere: never kept on disk, for the cache's key does not cover its source
+
+
+TRAIN, PREDICT = Program("train"), Program("predict")
 
 # Below this many floating-point operations another rank costs a prediction more than it saves: its thread and its
 # scratch memory take some 0.4 ms. 784-256-64-10 on one rank and on two: 256 samples 0.41 and 0.79 ms, 1,024 1.6 and 1.4
@@ -103,7 +111,7 @@ def _drain() -> None:
     """Stop gangs that still run when Python ends (started by a daemon thread), before their arrays are freed."""
     gangs = list(_busy)
     for each in gangs:
-        each.control[gang.STOP] = 1
+        each.control[STOP] = 1
     for each in gangs:
         each._done.wait(10)
 
@@ -127,10 +135,53 @@ def borrowed_gang(n_ranks: int) -> Iterator[Gang]:
             stack.pop_all()
 
 
-# Entries of programs by what decides the types of all arguments: the precision of a network, and whether samples stay
-# bytes (kernels.narrow). A program that is called by its name finds out what they are every time, in 3.5 us: twice as
-# long as a row takes
-_entries: dict[tuple[Any, np.dtype, bool] | None, Callable[..., Any]] = {}
+# Machine code that was loaded, by program and signature of the arguments
+_loaded: dict[Hashable, _machine_code.Function] = {}
+_loading = threading.Lock()
+
+
+def _new_lock() -> None:
+    global _loading
+    _loading = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_lock)  # whoever held it stays with the parent
+
+
+def _load(program: Program, arguments: tuple[Any, ...]) -> _machine_code.Function:
+    """The machine code of a program for such arguments: loaded before, kept on disk, or compiled now."""
+    key = program, signature(arguments)
+    with _loading:
+        if key in _loaded:
+            return _loaded[key]
+        name = f"{program.name}-{hashlib.sha256(repr(key[1]).encode()).hexdigest()[:16]}.o"
+        code = None if program.piece else _machine_code.read(name)
+        if code is None:
+            from fastnn.kernels import programs  # Numba: not before something has to be compiled
+
+            code = programs.machine_code(program.piece or programs.PROGRAMS[program.name], arguments)
+            if not program.piece:
+                _machine_code.keep(name, code)
+        _loaded[key] = _machine_code.Function(code)
+        return _loaded[key]
+
+
+class Call:
+    """A program with its arguments, to be run by all ranks of a gang; it may be run again."""
+
+    def __init__(self, program: Program, n_ranks: int, arguments: tuple[Any, ...]) -> None:
+        self._kept = arguments  # the words are addresses of them
+        self._function = _load(program, (0, n_ranks, *arguments))  # must live as long as it may run
+        table = np.array(words((0, n_ranks, *arguments)), np.int64)
+        self._words = np.tile(table, (n_ranks, 1))
+        self._words[:, 0] = range(n_ranks)
+        self._runs = [self._function.on(row.ctypes.data) for row in self._words]
+
+    def run(self, rank: int) -> None:
+        """Run the part of one rank, without the GIL; returns when it has left."""
+        if self._runs[rank]():
+            raise RuntimeError("a compiled kernel ended by an exception, which is a bug of fastnn")
 
 
 class Gang:
@@ -139,14 +190,14 @@ class Gang:
     Attributes
     ----------
     control : int64 array
-        The words by which ranks and caller communicate (kernels.gang).
+        The words by which ranks and caller communicate (kernels.control).
     """
 
     def __init__(self, n_ranks: int) -> None:
         self.n_ranks = n_ranks
-        self.control = np.zeros(gang.CONTROL_WORDS, np.int64)
-        self._words_of_a_run = self.control[: gang.SPIN]  # all that is before it begins with zeros
-        self.control[gang.SPIN] = n_ranks == 1 or n_ranks <= available_cores()  # one rank waits for nobody
+        self.control = np.zeros(CONTROL_WORDS, np.int64)
+        self._words_of_a_run = self.control[:SPIN]  # all that is before it begins with zeros
+        self.control[SPIN] = n_ranks == 1 or n_ranks <= available_cores()  # one rank waits for nobody
         self._cores = _cores_of_ranks(n_ranks)
         self._jobs: list[queue.SimpleQueue] = []
         self._threads: list[threading.Thread] = []
@@ -164,37 +215,23 @@ class Gang:
             jobs.put(None)
         self._jobs.clear()
 
-    def prepare(self, program: Any, arguments: tuple[Any, ...]) -> Callable[..., Any]:
-        """The entry of `program` for these arguments, compiled or loaded if need be: no rank waits for a compiler."""
-        kind = None
-        if isinstance(arguments[0], Net):
-            net, _, _, work = arguments[:4]
-            kind = program, net.params.dtype, work.bytes is None
-        if kind in _entries:
-            return _entries[kind]
-        _jit.use_cache()
-        signature = tuple(numba.typeof(a) for a in (0, self.n_ranks, *arguments, self.control))
-        if signature not in program.overloads:
-            program.compile(signature)
-        entry = program.overloads[signature].entry_point
-        if kind is not None:
-            _entries[kind] = entry
-        return entry
+    def prepare(self, program: Program, arguments: tuple[Any, ...]) -> Call:
+        """The program with these arguments, compiled or loaded if need be: no rank waits for a compiler."""
+        return Call(program, self.n_ranks, (*arguments, self.control))
 
     def run(
         self,
-        entry: Callable[..., Any],
-        arguments: tuple[Any, ...],
+        call: Call,
         *,
         expected_seconds: float,
         tick: Callable[[int], None] | None = None,
     ) -> None:
-        """Call entry(rank, n_ranks, *arguments, control) on every rank and wait for all.
+        """Run what was prepared on every rank and wait for all.
 
         Parameters
         ----------
-        entry : callable
-            What `prepare` returned for such arguments.
+        call : Call
+            What `prepare` of this gang returned.
         expected_seconds : float
             Decides whether a single rank runs in the calling thread.
         tick : callable, optional
@@ -207,7 +244,7 @@ class Gang:
         """
         self._words_of_a_run.fill(0)
         if self.n_ranks == 1 and expected_seconds < SHORT_SECONDS:
-            entry(0, 1, *arguments, self.control)
+            call.run(0)
             return
         self._start_threads()
         self._done.clear()
@@ -215,7 +252,7 @@ class Gang:
         self._running = self.n_ranks
         self._serial += 1
         _busy.add(self)
-        interrupted = self._start_and_wait((self._serial, entry, arguments), tick)
+        interrupted = self._start_and_wait((self._serial, call), tick)
         _busy.discard(self)
         if self._error is not None:
             raise self._error
@@ -236,7 +273,7 @@ class Gang:
             with contextlib.suppress(OSError):
                 os.sched_setaffinity(0, {self._cores[rank]})  # of this thread alone
         while (job := jobs.get()) is not None:
-            serial, entry, arguments = job
+            serial, call = job
             if serial == done:
                 continue
             done = serial
@@ -244,14 +281,14 @@ class Gang:
                 for others in self._jobs[1:]:
                     others.put(job)
             try:
-                entry(rank, self.n_ranks, *arguments, self.control)
+                call.run(rank)
             except BaseException as error:
                 self._error = error
-                self.control[gang.ABORT] = 1
+                self.control[ABORT] = 1
             with self._lock:
                 self._running -= 1
                 last = self._running == 0
-            del job, entry, arguments
+            del job, call
             if last:
                 self._done.set()
 
@@ -270,8 +307,8 @@ class Gang:
                     self._jobs[0].put(job)
                     given = True
                 if not self._done.wait(_POLL_SECONDS) and tick is not None and raised is None:
-                    tick(int(self.control[gang.PROGRESS]))
+                    tick(int(self.control[PROGRESS]))
             except BaseException as error:
                 raised = error
-                self.control[gang.STOP] = 1
+                self.control[STOP] = 1
         return raised

@@ -20,9 +20,8 @@ from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 
-from fastnn.engine.files import replace_file
-from fastnn.ops.activations import CODES as ACTIVATIONS
-from fastnn.ops.heads import OUTPUTS
+from fastnn._files import replace_file
+from fastnn.ops.codes import ACTIVATIONS, OUTPUTS
 
 FORMAT = 1
 HEADER_LIMIT = 16 * 2**20  # bytes; room for half a million classes, or scales of as many features

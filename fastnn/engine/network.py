@@ -18,8 +18,7 @@ from fastnn.engine.labels import Encoded
 from fastnn.engine.parameters import Parameters
 from fastnn.engine.predictor import Predictor
 from fastnn.engine.samples import Scaling, as_matrix, checked_scaling
-from fastnn.ops.activations import CODES as ACTIVATIONS
-from fastnn.ops.heads import HEADS, OUTPUTS
+from fastnn.ops.codes import ACTIVATIONS, HEADS, OUTPUTS
 
 
 class MLP:

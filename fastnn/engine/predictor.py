@@ -1,25 +1,38 @@
 """FLOOR 3: runs a network forward over samples: in the calling thread if that is short, else with a gang.
 
-The scratch memory of short predictions is kept between calls: making it takes ten times as long as one row does.
+The scratch memory of short predictions is kept between calls: making it takes ten times as long as one row does. So
+is the whole call for a few rows, which are copied to where it expects them: telling it where they are takes longer.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from fastnn.engine import launch
 from fastnn.engine.labels import Encoded
-from fastnn.engine.samples import bundle, check_finite
+from fastnn.engine.samples import Scaling, bundle, check_finite
 from fastnn.engine.workspace import Plan
-from fastnn.kernels.bundles import Rule, Samples
-from fastnn.kernels.gang import BAD
+from fastnn.kernels.control import BAD
 
 if TYPE_CHECKING:
     from fastnn.engine.network import MLP
+
+
+# Inputs of so many bytes are copied for a call that is ready
+_FEW_BYTES = 2**15
+
+
+class _Prepared(NamedTuple):
+    """A call with its inputs and where it writes its results."""
+
+    X: np.ndarray
+    scaling: Scaling
+    outputs: np.ndarray  # (n_samples, n_outputs)
+    losses: np.ndarray  # (n_samples,), or none without targets
+    call: launch.Call
 
 
 class Predictor:
@@ -29,10 +42,8 @@ class Predictor:
         self._network = network
         self._operations = 2 * network.n_parameters  # floating-point ones of a sample
         self._no_labels, self._nothing = np.empty(0, np.int32), np.empty(0, network.dtype)
-        self._no_losses = np.empty(0)
         self._plan: Plan | None = None
-        self._entry: Callable[..., Any] | None = None
-        self._rules: dict[int, Rule] = {}  # by head; making one takes half as long as a row
+        self._few: _Prepared | None = None
         self._gang = launch.Gang(1)
         self._lock = threading.Lock()
 
@@ -43,48 +54,46 @@ class Predictor:
 
         Raises ValueError if an input is not finite, as it is or in the network's precision.
         """
-        net, n = self._network, len(X)
-        outputs = np.empty((n, net.sizes[-1]), net.dtype)
-        if encoded is None:
-            losses = self._no_losses
-            samples = bundle(X, net.scaling, self._no_labels, self._nothing, self._nothing)
-        else:
-            losses = np.empty(n)
-            samples = bundle(X, net.scaling, encoded.labels, encoded.targets, self._nothing)
-        operations = self._operations * n
+        net = self._network
+        operations = self._operations * len(X)
         n_ranks = launch.useful_ranks(operations, n_threads)
         seconds = launch.expected_seconds(operations, n_ranks)
         if n_ranks == 1 and seconds < launch.SHORT_SECONDS and self._lock.acquire(False):
             try:
                 plan = self._plan = self._plan or Plan(net, n_ranks=1, skip_zeros=True)
-                is_finite = self._launch(self._gang, plan, head, samples, outputs, losses, seconds)
+                few = encoded is None and X.nbytes <= _FEW_BYTES
+                prepared = self._few_rows(plan, X, head) if few else self._prepare(self._gang, plan, X, encoded, head)
+                self._gang.run(prepared.call, expected_seconds=seconds)
+                is_finite = not self._gang.control[BAD]
+                outputs = prepared.outputs.copy() if few else prepared.outputs
             finally:
                 self._lock.release()
         else:
             with launch.borrowed_gang(n_ranks) as gang:
-                is_finite = self._launch(
-                    gang, Plan(net, n_ranks=n_ranks, skip_zeros=True), head, samples, outputs, losses, seconds
-                )
+                plan = Plan(net, n_ranks=n_ranks, skip_zeros=True)
+                prepared = self._prepare(gang, plan, X, encoded, head)
+                gang.run(prepared.call, expected_seconds=seconds)
+                is_finite = not gang.control[BAD]
+                outputs = prepared.outputs
         if not is_finite:
             check_finite(X, "X")
             raise ValueError(f"X must be within the range of {net.dtype} once it is scaled; its values are too large")
-        return outputs, losses
+        return outputs, prepared.losses
 
-    def _launch(
-        self,
-        gang: launch.Gang,
-        plan: Plan,
-        head: int,
-        samples: Samples,
-        outputs: np.ndarray,
-        losses: np.ndarray,
-        seconds: float,
-    ) -> bool:
-        """Run the program; returns whether all inputs were finite."""
-        if head not in self._rules:
-            self._rules[head] = plan.rule(head)
-        arguments = (plan.net, self._rules[head], samples, plan.work, outputs, losses)
-        if self._entry is None:
-            self._entry = gang.prepare(launch.PREDICT, arguments)
-        gang.run(self._entry, arguments, expected_seconds=seconds)
-        return not gang.control[BAD]
+    def _few_rows(self, plan: Plan, X: np.ndarray, head: int) -> _Prepared:
+        """The call of last time, if it was for such inputs, with those of X."""
+        few = self._few
+        scaling = self._network.scaling
+        if few is None or few.X.shape != X.shape or few.X.dtype != X.dtype or few.scaling is not scaling:
+            few = self._few = self._prepare(self._gang, plan, X.copy(), None, head)
+        np.copyto(few.X, X)
+        return few
+
+    def _prepare(self, gang: launch.Gang, plan: Plan, X: np.ndarray, encoded: Encoded | None, head: int) -> _Prepared:
+        net, scaling = self._network, self._network.scaling
+        outputs = np.empty((len(X), net.sizes[-1]), net.dtype)
+        losses = np.empty(0 if encoded is None else len(X))
+        labels, targets = (self._no_labels, self._nothing) if encoded is None else (encoded.labels, encoded.targets)
+        samples = bundle(X, scaling, labels, targets, self._nothing)
+        call = gang.prepare(launch.PREDICT, (plan.net, plan.rule(head), samples, plan.work, outputs, losses))
+        return _Prepared(X, scaling, outputs, losses, call)

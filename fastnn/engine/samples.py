@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import _checks
-from fastnn.kernels.bundles import BYTES, SOURCE_TYPES, Samples
-from fastnn.kernels.first import IDLE_PART
+from fastnn.kernels.bundles import BYTES, IDLE_PART, SOURCE_TYPES, Samples
 
 # Share of inputs that must be idle in four samples for a training to look for them
 IDLE_SHARE = 1 / IDLE_PART

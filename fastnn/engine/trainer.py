@@ -16,7 +16,7 @@ from fastnn.engine.network import MLP
 from fastnn.engine.optimizers import SGD
 from fastnn.engine.samples import as_matrix, as_weights
 from fastnn.engine.training import Training
-from fastnn.ops.heads import HEADS, LOSSES
+from fastnn.ops.codes import HEADS, LOSSES
 
 
 class Trainer:

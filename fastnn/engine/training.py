@@ -16,8 +16,8 @@ from fastnn.engine.labels import Encoded
 from fastnn.engine.progress import Progress
 from fastnn.engine.samples import bundle, has_idle_inputs
 from fastnn.engine.workspace import Plan, stay_bytes
-from fastnn.kernels import gang
-from fastnn.ops.heads import HEADS
+from fastnn.kernels.control import BAD, PROGRESS, STOP
+from fastnn.ops.codes import HEADS
 
 if TYPE_CHECKING:
     from fastnn.engine.trainer import Trainer
@@ -144,28 +144,28 @@ class Training:
         losses = np.zeros(n_epochs)
         before = self.net._parameters.flat.copy()
         arguments = self._arguments((epoch, epoch + n_epochs), rates, losses)
-        entry = self.gang.prepare(launch.TRAIN, arguments)  # compiles, if it must, before the clock runs
+        call = self.gang.prepare(launch.TRAIN, arguments)  # compiles, if it must, before the clock runs
 
         def tick(steps: int) -> None:
             if trainer._stops_at_once:
-                self.gang.control[gang.STOP] = 1
+                self.gang.control[STOP] = 1
             done, part = divmod(steps, self.n_steps)
             progress.on_step(min(epoch + done, epoch + n_epochs - 1) + 1, part / self.n_steps)
 
         self.has_begun = True
         start = time.perf_counter()
-        self.gang.control[gang.PROGRESS] = 0
+        self.gang.control[PROGRESS] = 0
         interrupt: KeyboardInterrupt | None = None
         try:
-            self.gang.run(entry, arguments, expected_seconds=self.seconds_an_epoch * n_epochs, tick=tick)
+            self.gang.run(call, expected_seconds=self.seconds_an_epoch * n_epochs, tick=tick)
         except KeyboardInterrupt as error:
             interrupt = error
         # whole epochs, unless the gang left before the end
-        finished = int(self.gang.control[gang.PROGRESS]) // self.n_steps
+        finished = int(self.gang.control[PROGRESS]) // self.n_steps
         seconds = (time.perf_counter() - start) / max(finished, 1)
         self.seconds_an_epoch = max(seconds, 1e-9)
         # the last update may overflow too, and no later loss would tell
-        bad_loss = bool(self.gang.control[gang.BAD])
+        bad_loss = bool(self.gang.control[BAD])
         diverged = bad_loss or not np.isfinite(self.net._parameters.flat).all()
         for e in range(finished if bad_loss or not diverged else finished - 1):
             logs = {"epoch": epoch + e + 1, "train_loss": float(losses[e]) / self.total_weight}
@@ -207,8 +207,8 @@ class Training:
         if not np.isfinite(params).all():
             params[:] = before
             kept = f"at the beginning of epoch {epoch + 1}"
-        what = "the loss" if self.gang.control[gang.BAD] else "a weight"
-        at = min(int(self.gang.control[gang.PROGRESS]), len(rates) - 1)
+        what = "the loss" if self.gang.control[BAD] else "a weight"
+        at = min(int(self.gang.control[PROGRESS]), len(rates) - 1)
         done, step = divmod(at, self.n_steps)
         rate = float(rates[at])
         raise DivergenceError(

@@ -12,14 +12,9 @@ import numpy as np
 from fastnn.engine.parameters import aligned_zeros
 from fastnn.kernels import bundles, panels
 from fastnn.kernels.bundles import LISTS, STRIP, Net, Rule, Work
-from fastnn.kernels.matmul import TILE_ROWS
-from fastnn.kernels.sparse import padded_words
-from fastnn.ops.activations import CODES, NEEDS_Z
-from fastnn.ops.heads import OUTPUTS
-from fastnn.ops.random import drop_threshold
-from fastnn.ops.updates import RULES, SLOTS
+from fastnn.ops.codes import ACTIVATIONS, NEEDS_Z, OUTPUTS, RULES, SLOTS
 from fastnn.simd import target
-from fastnn.simd.bits import LIST_SLACK, WORD_BITS
+from fastnn.simd.target import LIST_SLACK, WORD_BITS
 
 if TYPE_CHECKING:
     from fastnn.engine.network import MLP
@@ -71,7 +66,7 @@ class Plan:
     dropout : list of float
         One a level from the inputs to the last hidden layer; empty for none.
     update : str
-        Rule of ops.updates.RULES.
+        Rule of ops.codes.RULES.
     skip_zeros : bool
         Look for inputs that are zero throughout a strip of samples, and leave them out; the bits stay.
     keeps_bytes : bool
@@ -144,10 +139,10 @@ class Plan:
             row[bundles.UNITS] = units
             row[bundles.WIDTH] = panels.padded(units, self.dtype)
             row[bundles.LD] = ld = self._row_distance(units)
-            row[bundles.DROP] = drop_threshold(dropout[level])
+            row[bundles.DROP] = bundles.drop_threshold(dropout[level])
             hidden = 0 < level < len(net.sizes) - 1
             code = net.activations[level - 1] if hidden else "identity"
-            row[bundles.ACTIVATION] = CODES[code]
+            row[bundles.ACTIVATION] = ACTIVATIONS[code]
             if level > 0:
                 row[bundles.PARAMS] = net._parameters.offsets[level - 1]
             matrix = self.block * ld * (copies if level == 0 else 1)
@@ -183,13 +178,13 @@ class Plan:
         widest = int(levels[1:, bundles.WIDTH].max())
         flipped = widest * STRIP
         block_ld = self._row_distance(widest)
-        tile = int(TILE_ROWS.max()) * target.PANEL_UNITS * lanes
+        tile = max(target.TILE_ROWS.values()) * target.PANEL_UNITS * lanes
         private = 2 * flipped + max(lanes * block_ld, tile, widest)
         sizes = self.network.sizes
         every = np.arange(max(max(sizes) + 1, self.block, panels.unit(self.dtype) * target.PANEL_UNITS))
         private = -(-private // 64) * 64 + 64  # ranks do not share cache lines
         rows_of_rank = self.block if by_units else -(-self.block // n_ranks)
-        nonzero_part = -(-rows_of_rank // WORD_BITS) * padded_words.py_func(sizes[0])
+        nonzero_part = -(-rows_of_rank // WORD_BITS) * bundles.padded_words(sizes[0])
         list_size = 1 + max(sizes[0] + 1, self.block) + LIST_SLACK
         gradients = self.net.params.size if several_blocks or keeps_bytes else 0
         raw = None

@@ -13,13 +13,9 @@ the 32-bit threshold of dropout (0: none); PARAMS, where the panels of its layer
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numba import types
-from numba.extending import typeof_impl
-
-from fastnn.simd.memory import MATRIX
 
 UNITS, WIDTH, LD, ACTS, HELD, DELTAS, D_ROW, D_PANEL, ACTIVATION, DROP, PARAMS = range(11)
 LEVEL_WORDS = 11
@@ -30,6 +26,19 @@ STRIP = 64
 WIDE = 384
 # Lists of terms that a rank keeps at a time
 LISTS = 16
+# Lists pay if they leave out one input in so many. In MNIST 61% of the inputs are zero in a whole tile of four samples.
+# An epoch of 784-256-10 took 0.5 of the time where 66% of them are, 0.9 at 32%, 0.95 at 24%, and 1.1 at 13%
+IDLE_PART = 4
+
+
+def drop_threshold(p: float) -> int:
+    """The word DROP for dropping with probability p in [0, 1)."""
+    return min(round(p * 2**32), 2**32 - 1)
+
+
+def padded_words(n: int) -> int:
+    """Words of a row of `Work.nonzero` for n inputs: whole vectors of 16."""
+    return (n + 15) // 16 * 16
 
 
 class Net(NamedTuple):
@@ -44,9 +53,9 @@ class Net(NamedTuple):
 class Rule(NamedTuple):
     """What is minimised, and how."""
 
-    output: int  # ops.heads.OUTPUTS
-    head: int  # ops.heads.HEADS
-    update: int  # ops.updates.RULES
+    output: int  # ops.codes.OUTPUTS
+    head: int  # ops.codes.HEADS
+    update: int  # ops.codes.RULES
     momentum: np.floating
     l1: np.floating
     l2: np.floating
@@ -85,11 +94,6 @@ class Samples(NamedTuple):
     labels: np.ndarray  # int32 (n,): index of the class; or empty
     targets: np.ndarray  # real, flat (n * outputs,): or empty
     weights: np.ndarray  # real (n,): sample weights; or empty
-
-
-@typeof_impl.register(Samples)
-def _type_of_samples(samples: Samples, context: Any) -> types.NamedTuple:
-    return types.NamedTuple([MATRIX, *(typeof_impl(field, context) for field in samples[1:])], Samples)
 
 
 SOURCE_TYPES = {np.dtype(name): kind for kind, name in enumerate(("uint8", "float32", "float64"))}  # native ones

@@ -1,6 +1,6 @@
 """FLOOR 2: the programs that a gang runs. Every rank calls the same one; one rank is the gang of size one.
 
-A program has no exceptions and allocates nothing; it ends early on STOP, BAD or ABORT (see gang.py).
+A program has no exceptions and allocates nothing; it ends early on STOP, BAD or ABORT (see control.py).
 
 start, stop   places of the mini-batch in the order of the samples
 first         place of a strip's first sample
@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnn._jit import piece, program
+from fastnn._jit import piece
 from fastnn.kernels.bundles import ACTS, LD, STRIP, UNITS, Block
+from fastnn.kernels.control import ABORT, BAD, DEALT, LEAVE, PROGRESS, STOP
 from fastnn.kernels.descent import limit_norms
 from fastnn.kernels.first import first_layer
-from fastnn.kernels.gang import ABORT, BAD, DEALT, LEAVE, PROGRESS, STOP, barrier, share
+from fastnn.kernels.gang import barrier, share
 from fastnn.kernels.gather import all_finite
 from fastnn.kernels.narrow import ask_for_following, begin_block
 from fastnn.kernels.rows import backward_rows, forward_rows, head_row, output_row
@@ -108,7 +109,7 @@ def learn_step(rank, n_ranks, net, rule, samples, work, start, stop, block_size,
     return loss, False
 
 
-@program
+@piece
 def train(
     rank, n_ranks, net, rule, samples, work, epochs, batch_size, block_size, shuffled, seed, rates, losses, control
 ):  # fmt: skip
@@ -118,7 +119,7 @@ def train(
     shuffled    whether `order` is made anew in every epoch                                     written by rank 0
     rates       float64, the learning rate of every step of these epochs                        read
     losses      float64, one an epoch: the sum over its samples of loss times sample weight     written by rank 0
-    control     see gang.py; PROGRESS counts the finished steps
+    control     see control.py; PROGRESS counts the finished steps
     """
     former = set_flush_to_zero(-1)
     n = samples.X.shape[0]
@@ -161,7 +162,7 @@ def train(
     set_flush_to_zero(former)
 
 
-@program
+@piece
 def predict(rank, n_ranks, net, rule, samples, work, outputs, losses, control):
     """Outputs of all samples, and, if they have targets, their losses; each rank takes a strip after the other.
 

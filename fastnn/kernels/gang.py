@@ -1,25 +1,10 @@
-"""FLOOR 2: how the ranks of a gang share work and meet.
-
-`control` is a flat int64 array; its words lie on cache lines of their own. Only the names below are known elsewhere.
-
-ARRIVED, GENERATION   of the barrier alone
-STOP       the caller wants the gang to leave. Rank 0 copies it to LEAVE between the barriers of a step, so that all
-           ranks leave after the same one
-BAD        a rank met a loss that is not finite: all leave before the update
-ABORT      a rank ended by an exception: nobody waits for it, and the results are void
-PROGRESS   finished steps of a training, from rank 0
-DEALT      samples of a prediction that ranks have taken
-SPIN       set by the caller: every rank has a core of its own
-"""
+"""FLOOR 2: how the ranks of a gang share work and meet."""
 
 from __future__ import annotations
 
 from fastnn._jit import op, piece
+from fastnn.kernels.control import ABORT, ARRIVED, GENERATION, SPIN
 from fastnn.simd.atomics import atomic_add, atomic_load, atomic_store, give_up_core, pause, sleep_a_little
-
-_LINE = 16  # two cache lines of int64: neighbouring lines are fetched together
-ARRIVED, GENERATION, STOP, ABORT, LEAVE, BAD, PROGRESS, DEALT, SPIN = (i * _LINE for i in range(9))
-CONTROL_WORDS = 9 * _LINE
 
 _SPINS = 2000  # about 30 us, longer than any fair wait
 _YIELDS = 200

@@ -10,7 +10,8 @@ from fastnn._jit import piece
 from fastnn.kernels.bundles import ACTIVATION, ACTS, D_PANEL, D_ROW, DELTAS, DROP, HELD, LD, PARAMS, STRIP, UNITS, WIDTH
 from fastnn.kernels.matmul import backward_layer, forward_panel, panel_of
 from fastnn.ops.activations import activate, multiply_slope, slope_needs_z
-from fastnn.ops.heads import HEADS, link, loss_and_delta
+from fastnn.ops.codes import HEADS
+from fastnn.ops.heads import link, loss_and_delta
 from fastnn.ops.random import key
 from fastnn.simd.hashing import dropout_factor
 from fastnn.simd.memory import transpose_block, unit_of, view

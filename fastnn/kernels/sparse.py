@@ -9,14 +9,12 @@ list    int64: the number of its terms, then the terms, ascending. Tiles have on
 from __future__ import annotations
 
 from fastnn._jit import op, piece
+from fastnn.kernels import bundles
 from fastnn.kernels.gang import share
-from fastnn.simd.bits import NOTED, WORD_BITS, append_members, meeting, note_nonzero
+from fastnn.simd.bits import NOTED, append_members, meeting, note_nonzero
+from fastnn.simd.target import WORD_BITS
 
-
-@op
-def padded_words(n):
-    """Words of a row for n inputs."""
-    return (n + 15) // 16 * 16
+padded_words = op(bundles.padded_words)
 
 
 @op

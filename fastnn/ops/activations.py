@@ -1,7 +1,7 @@
 """FLOOR 1: value and slope of each activation on one row, and the code by which kernels choose it.
 
-To add an activation: a name in CODES and its constant, a branch in `activate`, a branch in `multiply_slope`; if the
-slope needs z, the name in NEEDS_Z and the code in `slope_needs_z`.
+To add an activation: a name in ops.codes and its constant here, a branch in `activate`, a branch in `multiply_slope`;
+if the slope needs z, the name in NEEDS_Z and the code in `slope_needs_z`.
 The slope is computed from the stored number h: the activation a itself, or, where a does not determine it,
 the pre-activation z (NEEDS_Z).
 """
@@ -10,15 +10,12 @@ from __future__ import annotations
 
 from fastnn._jit import op, piece
 from fastnn.ops.approx import exp, expm1_negative, logistic, normal_cdf, tanh
+from fastnn.ops.codes import ACTIVATIONS
 from fastnn.simd.scalar import constant, fma
 
-CODES = {
-    "identity": 0, "logistic": 1, "tanh": 2, "relu": 3, "leaky_relu": 4, "elu": 5, "gelu": 6, "silu": 7,
-}  # fmt: skip
-NEEDS_Z = frozenset({"gelu", "silu"})
 LEAK = 0.01
 
-_IDENTITY, _LOGISTIC, _TANH, _RELU, _LEAKY_RELU, _ELU, _GELU, _SILU = range(8)
+_IDENTITY, _LOGISTIC, _TANH, _RELU, _LEAKY_RELU, _ELU, _GELU, _SILU = ACTIVATIONS.values()
 _zero, _half, _one, _leak = constant(0.0), constant(0.5), constant(1.0), constant(LEAK)
 _inverse_sqrt_2pi = constant(0.3989422804014327)
 

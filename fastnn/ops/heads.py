@@ -1,27 +1,17 @@
 """FLOOR 1: the head: output link with its loss, and the delta of the logits, on one row.
 
-To add a head: an entry in HEADS, a branch in `link` (if the link is new) and one in `loss_and_delta`.
+To add a head: an entry in HEADS of ops.codes, a branch in `link` (if the link is new) and one in `loss_and_delta`.
 """
 
 from __future__ import annotations
 
 from fastnn._jit import piece
 from fastnn.ops.approx import exp, log, logistic
+from fastnn.ops.codes import HEADS, OUTPUTS
 from fastnn.simd.scalar import constant
 
-OUTPUTS = {"softmax": 0, "logistic": 1, "identity": 2}
-LOSSES = ("cross_entropy", "mse")
-# (output, loss) -> code; a pair that is not here makes no sense together
-HEADS = {
-    ("softmax", "cross_entropy"): 0,
-    ("logistic", "cross_entropy"): 1,
-    ("identity", "mse"): 2,
-    ("logistic", "mse"): 3,
-    ("softmax", "mse"): 4,
-}
-
-_SOFTMAX, _LOGISTIC, _IDENTITY = range(3)
-_SOFTMAX_CE, _LOGISTIC_CE, _IDENTITY_MSE, _LOGISTIC_MSE, _SOFTMAX_MSE = range(5)
+_SOFTMAX, _LOGISTIC, _IDENTITY = OUTPUTS.values()
+_SOFTMAX_CE, _LOGISTIC_CE, _IDENTITY_MSE, _LOGISTIC_MSE, _SOFTMAX_MSE = HEADS.values()
 _zero, _half, _one = constant(0.0), constant(0.5), constant(1.0)
 
 

@@ -31,11 +31,6 @@ def below(seed, i, n):
     return np.int64(((key(seed, i) >> _32) * np.uint64(n)) >> _32)
 
 
-def drop_threshold(p: float) -> int:
-    """The 32-bit threshold for dropping with probability p in [0, 1)."""
-    return min(round(p * 2**32), 2**32 - 1)
-
-
 @op
 def shuffle(order, seed):
     """Fill `order` (n,) with a permutation of 0 .. n-1 that depends on `seed` and n alone (Fisher and Yates)."""

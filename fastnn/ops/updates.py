@@ -1,17 +1,15 @@
 """FLOOR 1: the update rules, on a run of weights that lie one after another (a tile while it is in L1).
 
-To add a rule: a name in RULES, its number of slots, its step in `update`.
+To add a rule: a name and its number of slots in ops.codes, its step here.
 """
 
 from __future__ import annotations
 
 from fastnn._jit import piece
+from fastnn.ops.codes import RULES, SLOTS
 from fastnn.simd.microkernel import updating_tile
 from fastnn.simd.scalar import constant, fma
 from fastnn.simd.vectors import update_loop
-
-RULES = {"sgd": 0, "momentum": 1, "nesterov": 2}
-SLOTS = {"sgd": 0, "momentum": 1, "nesterov": 1}
 
 _zero = constant(0.0)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.engine.files import replace_file
+from fastnn._files import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastnn import plots, runs
-from fastnn.engine.files import replace_file
+from fastnn._files import replace_file
 from fastnn.recipes.result import Reproduction
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn import datasets
-from fastnn.engine.files import replace_file
+from fastnn._files import replace_file
 from fastnn.recipes.network import Data, split_anew
 from fastnn.recipes.recipe import Recipe
 from fastnn.recipes.result import Options

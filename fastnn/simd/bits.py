@@ -15,11 +15,8 @@ from fastnn._jit import op
 from fastnn.simd.scalar import spread
 
 I64 = ir.IntType(64)
-WORD_BITS = 32
 # Rows that note_nonzero takes at most; 32 are a multiple of it
 NOTED = 8
-# Numbers past the end of a list that may be written
-LIST_SLACK = 8
 
 _MEMBERS = np.array([([b for b in range(8) if byte >> b & 1] + [0] * 8)[:8] for byte in range(256)], np.int8).ravel()
 _COUNTS = np.array([byte.bit_count() for byte in range(256)], np.int8)

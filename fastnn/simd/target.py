@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import platform
 
-import numba
 from llvmlite import binding
+
+from fastnn._machine_code import setting
 
 UNIT_BYTES = 64
 PANEL_UNITS = 4
+# Samples whose zeros are noted in a word (simd.bits), and numbers past the end of a list that may be written
+WORD_BITS, LIST_SLACK = 32, 8
 
 
 def cpu_features() -> frozenset[str]:
@@ -21,10 +24,10 @@ def cpu_features() -> frozenset[str]:
 
     `NUMBA_CPU_NAME` and `NUMBA_CPU_FEATURES` are obeyed, so that another CPU can be forced in a subprocess.
     """
-    forced = numba.config.CPU_FEATURES
+    forced = setting("CPU_FEATURES")
     if forced is not None:
         return frozenset(f[1:] for f in forced.split(",") if f.startswith("+"))
-    if numba.config.CPU_NAME == "generic":
+    if (setting("CPU_NAME") or "").lower() == "generic":
         return frozenset()
     return frozenset(name for name, present in binding.get_host_cpu_features().items() if present)
 

@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from fastnn.engine.files import replace_file
+from fastnn._files import replace_file
 
 NAME = "journal.jsonl"
 

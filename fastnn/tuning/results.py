@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.engine.files import replace_file
+from fastnn._files import replace_file
 from fastnn.engine.history import History
 from fastnn.engine.network import MLP
 from fastnn.metrics import Report

@@ -1,4 +1,4 @@
-"""FLOOR 3: files that are either the old or the new one.
+"""FLOOR 0: files that are either the old or the new one.
 
 Whatever interrupts the writing (an error, a kill, a full disk, a power cut), the path never holds a part.
 """

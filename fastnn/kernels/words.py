@@ -1,0 +1,38 @@
+"""FLOOR 2: the arguments of a program as words of 64 bits, which is all that machine code is given.
+
+An array is its address, its lengths and its strides in bytes; a number is itself, or its bits; tuples are what they
+hold, one after another; None is nothing. `kernels.programs` reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+
+from fastnn.kernels.bundles import Samples
+
+
+def signature(value: Any) -> Hashable:
+    """What decides how machine code takes a value: values of one signature can have one program."""
+    if isinstance(value, tuple):
+        fields = tuple(map(signature, value))
+        if isinstance(value, Samples):  # inputs of every type and layout
+            fields = ("matrix", *fields[1:])
+        return (type(value).__name__, *fields)
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.ndim, value.flags.c_contiguous
+    return value.dtype.str if isinstance(value, np.generic) else type(value).__name__
+
+
+def words(value: Any) -> list[int]:
+    """The words of a value. An array has to be kept as long as they are used."""
+    if isinstance(value, tuple):
+        return [word for field in value for word in words(field)]
+    if isinstance(value, np.ndarray):
+        return [value.ctypes.data, *value.shape, *value.strides]
+    if isinstance(value, (float, np.floating)):
+        bits = np.asarray(value)
+        return [int(bits.view(f"i{bits.itemsize}"))]
+    return [] if value is None else [int(value)]

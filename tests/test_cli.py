@@ -335,7 +335,7 @@ def console_script() -> list[str]:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 @pytest.mark.parametrize("entry", [["-m", "fastnn"], console_script()], ids=["module", "script"])
-@pytest.mark.parametrize("module", ["argparse", "numpy", "llvmlite", "numba.core.types", "fastnn.engine.files"])
+@pytest.mark.parametrize("module", ["argparse", "numpy", "llvmlite", "fastnn._files"])
 def test_ctrl_c_during_the_imports_is_130_and_a_word(entry, module):
     arguments = [sys.executable, "-X", "importtime", *entry, "train", "digits", "--epochs", "1000000"]
     with commands.process(arguments, stderr=subprocess.PIPE, env=commands.environment()) as process:

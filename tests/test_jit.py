@@ -19,6 +19,7 @@ KERNEL_SOURCES = sorted(
     str(file.relative_to(ROOT / "fastnn"))
     for file in [
         ROOT / "fastnn/_jit.py",
+        ROOT / "fastnn/_machine_code.py",
         *(file for floor in ("simd", "ops", "kernels") for file in (ROOT / "fastnn" / floor).rglob("*.py")),
     ]
 )
@@ -33,20 +34,21 @@ with warnings.catch_warnings(record=True) as caught:
     before = {name: getattr(numba.config, name) for name in dir(numba.config) if name.isupper()}
     import fastnn.engine.trainer
     after_import = len(caught)
-    from fastnn import _jit
-    from fastnn.kernels import epoch
+    from fastnn import _machine_code
+    from fastnn.engine import launch
+    read, found = _machine_code.read, []
+    _machine_code.read = lambda name: found.append(read(name)) or found[-1]
     X = np.eye(3, dtype=np.float32)
     net = fastnn.MLP([3, 2])
     outputs = [net.predict_proba(X).tolist() for _ in range(2)]
     if "train" in sys.argv:
         fastnn.Trainer(net, max_epochs=2, verbose=0).fit(X, [0, 1, 1])
         outputs.append(net.predict_proba(X).tolist())
-    used = [epoch.train, epoch.predict]
     print(json.dumps({
-        "hash": _jit.kernel_hash(),
-        "hits": sum(sum(p.stats.cache_hits.values()) for p in used),
-        "misses": sum(sum(p.stats.cache_misses.values()) for p in used),
-        "compiled": sum(len(p.overloads) for p in used),
+        "hash": _machine_code.kernel_hash(),
+        "hits": sum(code is not None for code in found),
+        "misses": found.count(None),
+        "compiled": len(launch._loaded) - sum(code is not None for code in found),
         "outputs": outputs,
         "warnings": [str(w.message) for w in caught],
         "warned_at_import": after_import,
@@ -76,7 +78,8 @@ def copy_of_package(folder):
 
 
 def kernel_hash(package, **environment):
-    return run("from fastnn import _jit; print(_jit.kernel_hash())", package=package, **environment).strip()
+    code = "from fastnn import _machine_code; print(_machine_code.kernel_hash())"
+    return run(code, package=package, **environment).strip()
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +104,7 @@ def test_a_second_process_compiles_nothing(filled):
     assert first["hits"] == 0
     assert first["warnings"] == []
     before = programs_of(folder)
-    assert len(before) == 4  # an index and machine code for each program
+    assert len(before) == 2  # machine code for each program
 
     second = session("train", FASTNN_CACHE_DIR=folder)
     assert (second["hits"], second["misses"]) == (2, 0)
@@ -122,10 +125,10 @@ def test_every_kernel_source_counts(tmp_path):
     package = copy_of_package(tmp_path)
     check = (
         "import sys; from pathlib import Path; from fastnn import _jit\n"
-        "def fresh(): _jit.kernel_hash.cache_clear(); return _jit.kernel_hash()\n"
+        "def fresh(): _machine_code.kernel_hash.cache_clear(); return _machine_code.kernel_hash()\n"
         "hashes = [fresh()]\n"
         "for name in sys.argv[1:]:\n"
-        "    path = Path(_jit.__file__).parent / name\n"
+        "    path = Path(_machine_code.__file__).parent / name\n"
         "    text = path.read_bytes() if path.exists() else None\n"
         "    path.write_bytes((text or b'') + b'# edited')\n"
         "    hashes.append(fresh())\n"
@@ -184,18 +187,22 @@ def cut(file):
 
 
 def noise(file):
-    file.write_bytes(b"\x80\x04not a pickle" * 50)
+    file.write_bytes(b"\x7fELF, but no machine code" * 50)
+
+
+def empty(file):
+    file.write_bytes(b"")
 
 
 def test_a_damaged_file_is_a_miss_and_is_replaced(tmp_path, filled):
     folder, first = filled
     cache = tmp_path / "cache"
     shutil.copytree(folder, cache)
-    for damage, ending in [(noise, "nbi"), (cut, "nbc")]:
-        for file in cache.rglob(f"*.{ending}"):
+    for damage in (noise, cut, empty):
+        for file in cache.rglob("predict-*.o"):
             damage(file)
         seen = session(FASTNN_CACHE_DIR=cache)
-        assert (seen["hits"], seen["misses"]) == (0, 1), (damage, ending)
+        assert (seen["hits"], seen["misses"]) == (0, 1), damage
         assert seen["outputs"] == first["outputs"][:2]
         assert seen["warnings"] == []
 
@@ -241,10 +248,11 @@ from pathlib import Path
 if {no_home}:
     def home(): raise RuntimeError("Could not determine home directory.")
     Path.home = home
-from fastnn import _jit
+from fastnn._jit import program
+from fastnn import _machine_code
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    folders = [str(_jit.cache_folder()) for _ in range(3)]
+    folders = [str(_machine_code.cache_folder()) for _ in range(3)]
 assert len(set(folders)) == 1
 print(json.dumps([folders[0], [str(w.message) for w in caught]]))
 """
@@ -319,7 +327,7 @@ def test_numba_is_left_as_it_is(tmp_path, filled):
 
 @pytest.mark.parametrize("collects", [True, False])
 def test_compiling_leaves_garbage_collection_as_it_was(collects, monkeypatch):
-    from programs import program
+    from fastnn._jit import program
 
     @program
     def one():
@@ -341,18 +349,44 @@ def test_compiling_leaves_garbage_collection_as_it_was(collects, monkeypatch):
     assert gc.get_freeze_count() == 0
 
 
-def test_programs_of_the_tests_are_not_kept():
-    from programs import program
+def test_a_start_from_the_cache_needs_no_numba(filled):
+    """Importing it takes longer than all else: training, prediction and every look at the machine do without."""
+    code = (
+        "import sys, fastnn, numpy as np\n"
+        "from fastnn.engine import costs\n"
+        "net = fastnn.MLP([3, 2])\n"
+        "fastnn.Trainer(net, max_epochs=2, verbose=0).fit(np.eye(3, dtype=np.float32), [0, 1, 1])\n"
+        "net.predict_proba(np.eye(3, dtype=np.float32))\n"
+        "assert not {'numba', 'scipy'} & set(sys.modules), sorted(sys.modules)"
+    )
+    run(code, FASTNN_CACHE_DIR=filled[0])
 
-    from fastnn import _jit
-    from fastnn.engine import launch  # makes them, whichever tests have run before
 
-    before = list(_jit._programs)
+def test_settings_that_are_not_in_the_environment_are_refused(tmp_path):
+    """The cache's key has the environment's word, so code for another CPU must not get under it."""
+    code = (
+        "import numba, fastnn, numpy as np\n"
+        "numba.config.CPU_NAME = 'generic'\n"
+        "try: fastnn.MLP([3, 2]).predict(np.eye(3))\n"
+        "except RuntimeError as error: print(error)"
+    )
+    assert "NUMBA_CPU_NAME" in run(code, FASTNN_CACHE_DIR=tmp_path)
+    assert programs_of(tmp_path) == {}
 
-    @program
-    def one():
-        return 1
 
-    assert one() == 1
-    assert _jit._programs == before
-    assert {launch.TRAIN, launch.PREDICT} <= set(before)
+def test_programs_of_elsewhere_are_not_kept(filled):
+    """The key does not cover their sources."""
+    code = (
+        "import numpy as np\n"
+        "from fastnn._jit import piece\n"
+        "from fastnn.engine.launch import Gang, Program\n"
+        "@piece\n"
+        "def write(rank, n_ranks, out, number, control):\n"
+        "    out[rank] = number\n"
+        "out, gang = np.zeros(2), Gang(2)\n"
+        "gang.run(gang.prepare(Program('train', write), (out, np.float32(1.5))), expected_seconds=1.0)\n"
+        "print(out)"
+    )
+    before = programs_of(filled[0])
+    assert run(code, FASTNN_CACHE_DIR=filled[0]) == "[1.5 1.5]\n"
+    assert programs_of(filled[0]) == before

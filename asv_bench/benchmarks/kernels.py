@@ -1,7 +1,7 @@
 """The pieces of the kernels on their own: the three orientations of a product, and each activation with its slope.
 
 They are no public API: where a commit has other pieces, these fail there and nothing else does. The entries are
-compiled in `setup`, and, made after `use_cache`, kept nowhere: the cache's key does not cover this file.
+compiled in `setup` and kept nowhere.
 """
 
 import numpy as np
@@ -13,7 +13,6 @@ ROWS = 64
 def make_program(function):
     from fastnn import _jit
 
-    _jit.use_cache()
     return _jit.program(function)
 
 
@@ -90,7 +89,8 @@ class Activation:
     params = (ACTIVATIONS,)
 
     def setup(self, name):
-        from fastnn.ops.activations import CODES, activate, multiply_slope
+        from fastnn.ops.activations import activate, multiply_slope
+        from fastnn.ops.codes import ACTIVATIONS as CODES
         from fastnn.simd.memory import view
 
         @make_program

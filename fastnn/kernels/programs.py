@@ -1,76 +1,23 @@
-"""FLOOR 2: programs for the types of their arguments, which they read from words (see kernels.words)."""
+"""FLOOR 2: the programs that a gang runs, compiled for the types of their arguments."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import ir
 from numba import typeof, types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from fastnn import _jit
 from fastnn.kernels import epoch
+from fastnn.simd.arguments import arguments_at
 
-_WORD = ir.IntType(64)
 PROGRAMS = {"train": epoch.train, "predict": epoch.predict}
 
 
-class _Reader:
-    """Emits the code that reads one argument after the other."""
-
-    def __init__(self, context: Any, builder: ir.IRBuilder, address: ir.Value) -> None:
-        self.context = context
-        self.builder = builder
-        self.place = builder.inttoptr(address, _WORD.as_pointer())
-        self.n_read = 0
-
-    def word(self) -> ir.Value:
-        place = self.builder.gep(self.place, [_WORD(self.n_read)])
-        self.n_read += 1
-        return self.builder.load(place)
-
-    def read(self, kind: types.Type) -> ir.Value:
-        builder, context = self.builder, self.context
-        as_llvm = context.get_value_type(kind)
-        if isinstance(kind, types.BaseTuple):
-            return context.make_tuple(builder, kind, [self.read(field) for field in kind])
-        if isinstance(kind, types.Array):
-            return self._array(kind)
-        if isinstance(kind, types.NoneType):
-            return context.get_dummy_value()
-        number = self.word()
-        if isinstance(kind, types.Float):
-            bits = ir.IntType(kind.bitwidth)
-            return builder.bitcast(number if bits == _WORD else builder.trunc(number, bits), as_llvm)
-        return number if as_llvm == _WORD else builder.trunc(number, as_llvm)
-
-    def _array(self, kind: types.Array) -> ir.Value:
-        array = self.context.make_array(kind)(self.context, self.builder)
-        data, *numbers = (self.word() for _ in range(1 + 2 * kind.ndim))
-        self.context.populate_array(
-            array,
-            data=self.builder.inttoptr(data, array.data.type),
-            shape=cgutils.pack_array(self.builder, numbers[: kind.ndim]),
-            strides=cgutils.pack_array(self.builder, numbers[kind.ndim :]),
-            itemsize=_WORD(self.context.get_abi_sizeof(self.context.get_data_type(kind.dtype))),
-            meminfo=None,
-        )
-        return array._getvalue()
-
-
-def machine_code(function: Any, arguments: tuple[Any, ...]) -> bytes:
-    """Compile a piece that returns nothing for the types of its arguments, as a program."""
-    kinds = types.Tuple([typeof(argument) for argument in arguments])
-
-    @intrinsic
-    def read(typingctx, address):
-        def codegen(context, builder, signature, args):
-            return _Reader(context, builder, args[0]).read(kinds)
-
-        return kinds(types.int64), codegen
+def machine_code(program: Any, arguments: tuple[Any, ...]) -> bytes:
+    """Compile a piece that returns nothing so that it takes such arguments as words (see kernels.words)."""
+    read = arguments_at(types.Tuple([typeof(argument) for argument in arguments]))
 
     def entry(address):
-        function(*read(address))
+        program(*read(address))
 
     return _jit.machine_code(entry)

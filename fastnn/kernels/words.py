@@ -1,7 +1,7 @@
 """FLOOR 2: the arguments of a program as words of 64 bits, which is all that machine code is given.
 
 An array is its address, its lengths and its strides in bytes; a number is itself, or its bits; tuples are what they
-hold, one after another; None is nothing. `kernels.programs` reads them.
+hold, one after another; None is nothing. `simd.arguments` reads them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ def signature(value: Any) -> Hashable:
             fields = ("matrix", *fields[1:])
         return (type(value).__name__, *fields)
     if isinstance(value, np.ndarray):
-        return value.dtype.str, value.ndim, value.flags.c_contiguous
+        flags = value.flags
+        return value.dtype.str, value.ndim, "C" if flags.c_contiguous else "F" if flags.f_contiguous else "A"
     return value.dtype.str if isinstance(value, np.generic) else type(value).__name__
 
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnn import _jit
+from fastnn._jit import program
 from fastnn.ops.random import key, shuffle
 
-# Programs that are made after this are not kept on disk: the cache's key does not cover this file.
-_jit.use_cache()
 
-
-@_jit.program
+@program
 def _shuffle(order, seed, epoch):
     shuffle(order, key(key(seed, epoch), 0))
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from fastnn.engine import files, model_file
+from fastnn import _files
+from fastnn.engine import model_file
 from fastnn.engine.model_file import ModelFileError, load_model, save_model
 
 SIZES = [3, 4, 2]
@@ -166,7 +167,7 @@ def test_file_is_synced_before_it_is_renamed_and_the_folder_after(path, monkeypa
 
     monkeypatch.setattr(os, "fsync", record_fsync)
     monkeypatch.setattr(os, "replace", record_replace)
-    files.replace_file(path, b"new")
+    _files.replace_file(path, b"new")
     assert calls == (["file", "rename", "folder"] if os.name == "posix" else ["file", "rename"])
     assert path.read_bytes() == b"new"
 
@@ -176,7 +177,7 @@ def test_the_file_has_the_usual_permissions_and_a_link_stays_a_link(tmp_path):
     plain, link, target = tmp_path / "plain", tmp_path / "link", tmp_path / "target"
     plain.touch()
     link.symlink_to(target)
-    files.replace_file(link, b"new")
+    _files.replace_file(link, b"new")
     assert link.is_symlink()
     assert target.read_bytes() == b"new"
     assert target.stat().st_mode == plain.stat().st_mode
@@ -475,6 +476,6 @@ def test_a_full_disk_names_the_file_and_not_the_temporary_one(path, monkeypatch)
     path.write_bytes(b"old")
     monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(OSError, match="No space left on device") as caught:
-        files.replace_file(path, b"new")
+        _files.replace_file(path, b"new")
     assert caught.value.filename == str(path)
     assert path.read_bytes() == b"old"

@@ -8,17 +8,17 @@ import sys
 import time
 import weakref
 
-import numba
 import numpy as np
 import pytest
 from data import problem
-from programs import in_threads
+from threads import in_threads
 
 from fastnn import MLP, SGD, Trainer
 from fastnn.engine import launch, predictor
 from fastnn.engine.labels import encode
 from fastnn.engine.samples import bundle
 from fastnn.engine.workspace import Plan
+from fastnn.kernels.words import signature
 
 FEATURES = 83
 
@@ -172,7 +172,7 @@ def test_outputs_belong_to_the_caller():
 
 
 def test_one_compiled_program_reads_every_type_and_layout():
-    """Their Numba type is the same, read-only or strided; and `prepare` finds the entry that it found before."""
+    """Their signature is the same, read-only or strided, and so is the machine code that `prepare` finds."""
     net = MLP([FEATURES, 7, 3], seed=1)
     nothing, no_labels = np.empty(0, np.float32), np.empty(0, np.int32)
     read_only = images(4, 0.5)
@@ -180,25 +180,30 @@ def test_one_compiled_program_reads_every_type_and_layout():
     kinds = [read_only, *(images(4, 0.5, source) for source in ("uint8", "float32", "float64"))]
     kinds += [np.asfortranarray(kinds[2]), kinds[3][::-2], np.broadcast_to(kinds[1][0], (4, FEATURES))]
     bundles = [bundle(X, net.scaling, no_labels, nothing, nothing) for X in kinds]
-    assert len({numba.typeof(samples) for samples in bundles}) == 1
+    assert len({signature(samples) for samples in bundles}) == 1
 
     plan, gang = Plan(net, n_ranks=1), launch.Gang(1)
-    entries = {
-        gang.prepare(launch.PREDICT, (plan.net, plan.rule(0), samples, plan.work, np.empty((4, 3), "f"), np.empty(0)))
+    functions = {
+        gang.prepare(
+            launch.PREDICT, (plan.net, plan.rule(0), samples, plan.work, np.empty((4, 3), "f"), np.empty(0))
+        )._function
         for samples in bundles
     }
-    assert len(entries) == 1
+    assert len(functions) == 1
 
 
-def test_a_matrix_of_another_size_is_an_error_and_not_read():
-    """The entry takes arguments without asking for their types; it still notices numbers of another size."""
-    net, X = MLP([FEATURES, 7, 3], seed=1), images(1, 0.5)
-    net.outputs(X)
-    plan, gang, nothing = Plan(net, n_ranks=1), launch.Gang(1), np.empty(0, np.float32)
-    samples = bundle(X, net.scaling, np.empty(0, np.int32), nothing, nothing)
-    arguments = (plan.net, plan.rule(0), samples, plan.work, np.empty((1, 3), np.float64), np.empty(0))
-    with pytest.raises(TypeError, match="unbox"):
-        gang.run(gang.prepare(launch.PREDICT, arguments), arguments, expected_seconds=0.0)
+def test_few_rows_one_after_another():
+    """They are copied for a call that is kept; each has its own results, whatever was asked for before."""
+    net = MLP([FEATURES, 7, 3], seed=1)
+    X = images(6, 0.5)
+    expected = net.predict_proba(X)
+    kept = [net.predict_proba(X[i : i + 1]) for i in range(6)]
+    np.testing.assert_array_equal(np.concatenate(kept), expected)
+    for asked in (X[::-2], np.asfortranarray(X), X.astype(np.float64), X[:, ::-1][:, ::-1], X[:2], X):
+        np.testing.assert_array_equal(net.predict_proba(asked), MLP.predict_proba(copy.copy(net), asked))
+    net.input_scale = 0.25
+    np.testing.assert_array_equal(net.predict_proba(X), net.predict_proba(np.tile(X, (100, 1)))[:6])
+    assert np.abs(net.predict_proba(X) - expected).max() > 1e-3
 
 
 @pytest.mark.parametrize(("n_rows", "n_ranks"), [(1, 1), (500, 1), (1300, 2), (1700, 3), (100_000, 4)])

@@ -7,9 +7,11 @@ import time
 
 import numpy as np
 import pytest
-from programs import in_threads, program
+from threads import in_threads
 
-from fastnn.kernels.gang import ABORT, ARRIVED, CONTROL_WORDS, GENERATION, SPIN, barrier, share
+from fastnn._jit import program
+from fastnn.kernels.control import ABORT, ARRIVED, CONTROL_WORDS, GENERATION, SPIN
+from fastnn.kernels.gang import barrier, share
 from fastnn.simd.atomics import atomic_load
 
 

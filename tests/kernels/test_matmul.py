@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from compare import assert_close
-from programs import program
 
+from fastnn._jit import program
 from fastnn.kernels import panels
 from fastnn.kernels.matmul import ROWS_IN_L1, TILE_ROWS, backward_layer, forward_panel, gradient_tile, panel_of
 from fastnn.simd import target

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from programs import program
 
+from fastnn._jit import program
 from fastnn.kernels.gang import share
 from fastnn.kernels.sparse import list_inputs, list_samples, note_rows, padded_words
-from fastnn.simd.bits import LIST_SLACK, NOTED, WORD_BITS
+from fastnn.simd.bits import NOTED
+from fastnn.simd.target import LIST_SLACK, WORD_BITS
 
 
 @program

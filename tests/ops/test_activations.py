@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from compare import assert_close
-from programs import program
 from reference import ACTIVATIONS, LEAKY_SLOPE
 
-from fastnn.ops.activations import CODES, LEAK, NEEDS_Z, activate, multiply_slope, slope_needs_z
+from fastnn._jit import program
+from fastnn.ops.activations import LEAK, activate, multiply_slope, slope_needs_z
+from fastnn.ops.codes import ACTIVATIONS as CODES
+from fastnn.ops.codes import NEEDS_Z
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 NAMES = pytest.mark.parametrize("name", CODES)

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from programs import program
 
+from fastnn._jit import program
 from fastnn.ops import approx
 from fastnn.simd import target
 

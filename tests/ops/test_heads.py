@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import reference
 from compare import assert_close
-from programs import program
 
-from fastnn.ops.heads import HEADS, OUTPUTS, link, loss_and_delta
+from fastnn._jit import program
+from fastnn.ops.codes import HEADS, OUTPUTS
+from fastnn.ops.heads import link, loss_and_delta
 from fastnn.simd import target
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])

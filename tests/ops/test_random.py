@@ -6,9 +6,10 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from programs import program
 
-from fastnn.ops.random import below, drop_threshold, key, shuffle
+from fastnn._jit import program
+from fastnn.kernels.bundles import drop_threshold
+from fastnn.ops.random import below, key, shuffle
 from fastnn.simd.hashing import dropout_factor
 
 # Standard errors that a right generator may be off; the seeds are fixed, so a test passes always or never.

@@ -7,10 +7,11 @@ from itertools import product
 import numpy as np
 import pytest
 from compare import assert_close
-from programs import program
 from reference import sgd_step
 
-from fastnn.ops.updates import RULES, SLOTS, add_penalties, update, update_asking_tile, update_tile
+from fastnn._jit import program
+from fastnn.ops.codes import RULES, SLOTS
+from fastnn.ops.updates import add_penalties, update, update_asking_tile, update_tile
 from fastnn.simd import target
 from fastnn.simd.memory import unit_of
 from fastnn.simd.microkernel import tile

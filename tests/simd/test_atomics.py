@@ -6,8 +6,9 @@ import time
 
 import numpy as np
 import pytest
-from programs import in_threads, program
+from threads import in_threads
 
+from fastnn._jit import program
 from fastnn.simd import target
 from fastnn.simd.atomics import (
     atomic_add,

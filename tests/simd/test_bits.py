@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from programs import program
 
-from fastnn.simd.bits import LIST_SLACK, append_members, meeting
+from fastnn._jit import program
+from fastnn.simd.bits import append_members, meeting
+from fastnn.simd.target import LIST_SLACK
 
 
 @program

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numba import types
-from programs import program
 
+from fastnn._jit import program
 from fastnn.simd import target
 from fastnn.simd.memory import (
     MATRIX,

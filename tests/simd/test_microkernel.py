@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from compare import assert_close
-from programs import program
 
+from fastnn._jit import program
 from fastnn.simd import target
 from fastnn.simd.microkernel import tile, tile_of_bytes, tile_reference
 

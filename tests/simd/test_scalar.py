@@ -7,8 +7,8 @@ from fractions import Fraction
 import numba
 import numpy as np
 import pytest
-from programs import program
 
+from fastnn._jit import program
 from fastnn.simd import target
 from fastnn.simd.scalar import (
     constant,

@@ -1,18 +1,8 @@
-"""Compiled entries to the package's pieces, which only compiled code can call; and threads to call them in."""
+"""Threads to call compiled code in."""
 
 from __future__ import annotations
 
 import threading
-
-from fastnn import _jit
-
-
-def program(function):
-    """Like `fastnn._jit.program`, but unknown to `use_cache`: nothing of it is ever kept on disk."""
-    dispatcher = _jit.program(function)
-    forgotten = _jit._programs.pop()
-    assert forgotten is dispatcher
-    return dispatcher
 
 
 def in_threads(n, function, seconds=60):

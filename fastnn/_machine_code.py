@@ -31,6 +31,8 @@ _PROTOTYPE = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, 
 
 _SOURCES = ("_jit.py", "_machine_code.py", "simd", "ops", "kernels")
 _SETTINGS = ("BOUNDSCHECK", "CPU_FEATURES", "CPU_NAME", "ENABLE_AVX", "LOOP_VECTORIZE", "OPT", "SLP_VECTORIZE")
+# Of the files: a digest of an object file, then the object file
+_ENDING = ".o"
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
@@ -101,11 +103,17 @@ def cache_folder() -> Path | None:
     return folder
 
 
+def kept_programs() -> list[str]:
+    """Names of the programs that are kept."""
+    folder = cache_folder()
+    return sorted(file.stem for file in folder.glob(f"*{_ENDING}")) if folder else []
+
+
 def read(name: str) -> bytes | None:
     """The machine code that is kept under a name; None if there is none, or if the file is damaged."""
     folder = cache_folder()
     try:
-        content = (folder / name).read_bytes() if folder else b""
+        content = (folder / (name + _ENDING)).read_bytes() if folder else b""
     except OSError:
         return None
     code = content[_DIGEST_BYTES:]
@@ -116,7 +124,7 @@ def keep(name: str, code: bytes) -> None:
     """Write machine code under a name, if it can be written."""
     if (folder := cache_folder()) is not None:
         with contextlib.suppress(OSError):
-            replace_file(folder / name, hashlib.sha256(code).digest() + code)
+            replace_file(folder / (name + _ENDING), hashlib.sha256(code).digest() + code)
 
 
 class Function:

@@ -18,7 +18,7 @@ import pytest
 from commands import run, start
 
 import fastnn
-from fastnn import _jit
+from fastnn import _machine_code
 from fastnn.cli import main
 from fastnn.simd import target
 
@@ -446,7 +446,7 @@ def test_without_a_home_folder_there_is_a_sentence(capsys, monkeypatch):
     monkeypatch.setattr(Path, "home", classmethod(refuse))
     for name in ("FASTNN_CACHE_DIR", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(_jit, "cache_folder", _jit.cache_folder.__wrapped__)
+    monkeypatch.setattr(_machine_code, "cache_folder", _machine_code.cache_folder.__wrapped__)
     code, out, _ = run(capsys, "info")
     assert code == 0 and "set FASTNN_CACHE_DIR to a private folder" in out
 

@@ -70,11 +70,11 @@ def describe() -> dict[str, Any]:
 def _cache() -> dict[str, Any]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        folder = _machine_code.cache_folder()
+        folder, files = _machine_code.cache_folder(), len(_machine_code.kept_programs())
     return {
         "folder": str(folder) if folder else None,
         "root": str(folder.parent) if folder else None,
         "kernel_hash": _machine_code.kernel_hash(),
-        "files": len(list(folder.glob("*.nbc"))) if folder else 0,
+        "files": files,
         "problem": str(caught[0].message) if caught else None,
     }

@@ -120,10 +120,9 @@ def sigterm_interrupts() -> Iterator[None]:
 
 def prepare_kernels(dtype: np.dtype) -> float:
     """Compile or load the kernels apart from the training, and say so if that takes more than a moment."""
-    folder = _machine_code.cache_folder()
-    if folder is None:
+    if _machine_code.cache_folder() is None:
         say("compiling the kernels")
-    elif not any(folder.glob("*.nbc")):
+    elif not _machine_code.kept_programs():
         say("compiling the kernels, once for each machine and version")
     return warm_up(dtype)
 

@@ -155,7 +155,7 @@ def _load(program: Program, arguments: tuple[Any, ...]) -> _machine_code.Functio
     with _loading:
         if key in _loaded:
             return _loaded[key]
-        name = f"{program.name}-{hashlib.sha256(repr(key[1]).encode()).hexdigest()[:16]}.o"
+        name = f"{program.name}-{hashlib.sha256(repr(key[1]).encode()).hexdigest()[:16]}"
         code = None if program.piece else _machine_code.read(name)
         if code is None:
             from fastnn.kernels import programs  # Numba: not before something has to be compiled

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from fastnn import MLP, Trainer, _jit
+from fastnn import MLP, Trainer, _machine_code
 from fastnn.engine import costs, launch
 from fastnn.engine.costs import Costs
 
@@ -15,7 +15,7 @@ from fastnn.engine.costs import Costs
 @pytest.fixture
 def fresh(monkeypatch, tmp_path):
     """Nothing known of the machine, which has 4 cores; a folder for what will be."""
-    monkeypatch.setattr(_jit, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(_machine_code, "cache_folder", lambda: tmp_path)
     monkeypatch.setattr(launch, "available_cores", lambda: 4)
     monkeypatch.delenv("FASTNN_NUM_THREADS", raising=False)
     costs.current.cache_clear()
@@ -98,7 +98,7 @@ def test_a_damaged_file_is_measured_again(fresh, monkeypatch, rubbish):
 
 
 def test_without_a_folder(monkeypatch):
-    monkeypatch.setattr(_jit, "cache_folder", lambda: None)
+    monkeypatch.setattr(_machine_code, "cache_folder", lambda: None)
     monkeypatch.setattr(costs, "measure", lambda dtype: Costs(0.5, 1e-9))
     costs.current.cache_clear()
     assert costs.current("float32") == Costs(0.5, 1e-9)

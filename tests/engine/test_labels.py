@@ -7,6 +7,7 @@ import pytest
 from data import classification, multilabel, one_hot, regression
 
 from fastnn import MLP, Trainer
+from fastnn.engine import launch
 from fastnn.engine.labels import encode
 
 F32 = np.dtype("float32")

@@ -124,7 +124,7 @@ def test_every_kernel_source_counts(tmp_path):
     """An edit of any of them gives another hash: even a comment, and a file that is new."""
     package = copy_of_package(tmp_path)
     check = (
-        "import sys; from pathlib import Path; from fastnn import _jit\n"
+        "import sys; from pathlib import Path; from fastnn import _machine_code\n"
         "def fresh(): _machine_code.kernel_hash.cache_clear(); return _machine_code.kernel_hash()\n"
         "hashes = [fresh()]\n"
         "for name in sys.argv[1:]:\n"

@@ -15,7 +15,7 @@ from typing import Any
 import numba
 from llvmlite import binding
 from numba import types
-from numba.core import compiler
+from numba.core import compiler, compiler_machinery, typed_passes, untyped_passes
 from numba.core.codegen import JITCodeLibrary
 
 from fastnn._machine_code import SYMBOL, setting
@@ -35,6 +35,22 @@ class _ProgramLibrary(JITCodeLibrary):
                 # past the check of known names, which has only LLVM's enumerated attributes
                 set.add(function.attributes, '"prefer-vector-width"="512"')
         super().add_ir_module(ir_module)
+
+    def _optimize_functions(self, ll_module):
+        """Not before they are all together: that took 0.9 s of a cold start and left no less to do afterwards."""
+        ll_module.data_layout = self._codegen._data_layout
+
+    def finalize(self):
+        self._linking_libraries = list(self._below())
+        super().finalize()
+
+    def _below(self):
+        """The libraries of everything that this one calls, each once."""
+        found = dict.fromkeys(self._linking_libraries)
+        for library in self._linking_libraries:
+            if isinstance(library, _ProgramLibrary):
+                found.update(dict.fromkeys(library._below()))
+        return found
 
     def _optimize_final_module(self):
         self._make_pieces_internal()
@@ -72,14 +88,14 @@ class _EntryLibrary(_ProgramLibrary):
 
 
 class _PieceLibrary(_EntryLibrary):
-    """Code that is only ever linked into a caller: kept as unoptimised IR, with no machine code of its own.
+    """Code that is only ever linked into a program: kept as unoptimised IR, with no machine code of its own.
 
-    Numba optimises and assembles every function again in each of its callers; with calls six deep that made a
-    cold start of 17.6 s. Now the program that contains all pieces is optimised once.
+    Numba links every function into each of its callers, and optimises and assembles it there again; with calls six
+    deep that made a cold start of 17.6 s. Now each is linked once, into the program, which is optimised once.
     """
 
-    def _optimize_final_module(self):
-        pass
+    def finalize(self):
+        self._finalize_final_module()
 
 
 class _NoEnvironment:
@@ -111,7 +127,25 @@ def _without_collections() -> Iterator[None]:
         gc.enable()
 
 
-class _ProgramCompiler(compiler.Compiler):
+# Numba's own, but for closures, `with`, literals, inlining of IR, fused array expressions and parallel loops
+_PASSES = (
+    untyped_passes.TranslateByteCode,
+    untyped_passes.FixupArgs,
+    untyped_passes.IRProcessing,
+    untyped_passes.DeadBranchPrune,
+    untyped_passes.GenericRewrites,
+    untyped_passes.ReconstructSSA,
+    typed_passes.NopythonTypeInference,
+    typed_passes.PreLowerStripPhis,
+    typed_passes.NoPythonSupportedFeatureValidation,
+    typed_passes.IRLegalization,
+    typed_passes.AnnotateTypes,
+    typed_passes.NativeLowering,
+    typed_passes.NoPythonBackend,
+)
+
+
+class _ProgramCompiler(compiler.CompilerBase):
     library_class: type[JITCodeLibrary] = _ProgramLibrary
 
     def __init__(self, typingctx, targetctx, library, args, return_type, flags, locals):
@@ -119,6 +153,13 @@ class _ProgramCompiler(compiler.Compiler):
             library = self.library_class(targetctx.codegen(), "fastnn")
             library.enable_object_caching()
         super().__init__(typingctx, targetctx, library, args, return_type, flags, locals)
+
+    def define_pipelines(self):
+        manager = compiler_machinery.PassManager("fastnn")
+        for each in _PASSES:
+            manager.add_pass(each, each.__name__)
+        manager.finalize()
+        return [manager]
 
     def compile_extra(self, func):
         with _without_collections():

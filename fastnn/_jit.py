@@ -18,7 +18,7 @@ from numba import types
 from numba.core import compiler, compiler_machinery, typed_passes, untyped_passes
 from numba.core.codegen import JITCodeLibrary
 
-from fastnn._machine_code import SYMBOL, setting
+from fastnn._machine_code import setting
 
 # No flag that reorders or contracts floating-point arithmetic, anywhere: equal bits for any number of threads,
 # any vector length. numpy's error model: a division without a branch for ZeroDivisionError can be vectorised.
@@ -81,9 +81,9 @@ class _EntryLibrary(_ProgramLibrary):
     def codegen(self):
         return _NoEnvironment(self._codegen)
 
-    def machine_code(self, name: str) -> bytes:
-        """The object file, in which the function of this name is SYMBOL."""
-        self._final_module.get_function(name).name = SYMBOL
+    def machine_code(self, name: str, symbol: str) -> bytes:
+        """The object file, in which the function of this name is called `symbol`."""
+        self._final_module.get_function(name).name = symbol
         return self._codegen._tm.emit_object(self._final_module)
 
 
@@ -199,12 +199,12 @@ op = _compile_once(**_INNER, pipeline_class=_PieceCompiler, forceinline=True)
 program = numba.njit(**_FLAGS, pipeline_class=_ProgramCompiler)
 
 
-def machine_code(entry: Any) -> bytes:
-    """Compile a function of one address, which returns nothing, into an object file with it as SYMBOL."""
+def machine_code(entry: Any, kinds: tuple[types.Type, ...], symbol: str) -> bytes:
+    """Compile a function of these types, which returns nothing, into an object file with it as `symbol`."""
     for name in ("CPU_NAME", "CPU_FEATURES"):
         if setting(name) != getattr(numba.config, name) and getattr(numba.config, name):
             raise RuntimeError(f"numba.config.{name} was changed: set NUMBA_{name} in the environment instead")
     dispatcher = numba.njit(**_INNER, pipeline_class=_EntryCompiler)(entry)
-    dispatcher.compile((types.int64,))
+    dispatcher.compile(kinds)
     (compiled,) = dispatcher.overloads.values()
-    return compiled.library.machine_code(compiled.fndesc.mangled_name)
+    return compiled.library.machine_code(compiled.fndesc.mangled_name, symbol)

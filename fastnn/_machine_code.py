@@ -16,7 +16,7 @@ import platform
 import stat
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import llvmlite
@@ -31,7 +31,6 @@ _PROTOTYPE = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, 
 
 _SOURCES = ("_jit.py", "_machine_code.py", "simd", "ops", "kernels")
 _SETTINGS = ("BOUNDSCHECK", "CPU_FEATURES", "CPU_NAME", "ENABLE_AVX", "LOOP_VECTORIZE", "OPT", "SLP_VECTORIZE")
-# Of the files: a digest of an object file, then the object file
 _ENDING = ".o"
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
@@ -109,33 +108,43 @@ def kept_programs() -> list[str]:
     return sorted(file.stem for file in folder.glob(f"*{_ENDING}")) if folder else []
 
 
+def sealed(code: bytes) -> bytes:
+    """Machine code behind its digest, by which damage is noticed."""
+    return hashlib.sha256(code).digest() + code
+
+
+def unsealed(content: bytes) -> bytes | None:
+    """The machine code in what `sealed` returned; None if it is damaged."""
+    code = content[_DIGEST_BYTES:]
+    return code if code and sealed(code) == content else None
+
+
 def read(name: str) -> bytes | None:
     """The machine code that is kept under a name; None if there is none, or if the file is damaged."""
     folder = cache_folder()
     try:
-        content = (folder / (name + _ENDING)).read_bytes() if folder else b""
+        return unsealed((folder / (name + _ENDING)).read_bytes()) if folder else None
     except OSError:
         return None
-    code = content[_DIGEST_BYTES:]
-    return code if code and content[:_DIGEST_BYTES] == hashlib.sha256(code).digest() else None
 
 
 def keep(name: str, code: bytes) -> None:
     """Write machine code under a name, if it can be written."""
     if (folder := cache_folder()) is not None:
         with contextlib.suppress(OSError):
-            replace_file(folder / (name + _ENDING), hashlib.sha256(code).digest() + code)
+            replace_file(folder / (name + _ENDING), sealed(code))
 
 
 class Function:
-    """Machine code that can be run: int32 run(result, exception, address of the program's words), without the GIL."""
+    """Machine code of a program, all its parts, that can be run without the GIL."""
 
-    def __init__(self, code: bytes) -> None:
+    def __init__(self, codes: Iterable[bytes]) -> None:
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
         machine = binding.Target.from_default_triple().create_target_machine(jit=True)
         self._engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)  # owns the code
-        self._engine.add_object_file(binding.ObjectFileRef.from_data(code))
+        for code in codes:
+            self._engine.add_object_file(binding.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
         self._run = _PROTOTYPE(self._engine.get_function_address(SYMBOL))
 

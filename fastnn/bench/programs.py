@@ -1,6 +1,6 @@
 """FLOOR 4: compiled entries that measure the machine, and the pieces of a step one by one.
 
-A gang calls them, so all take rank, n_ranks and, last, control; `times` says how often to repeat what is measured.
+A gang calls them, so all take rank, n_ranks and control first; `times` says how often to repeat what is measured.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _GATHER, _FORWARD, _HEAD, _BACKWARD, _PHASE_A, _UPDATE, _PHASE_B = range(7)
 
 
 @piece
-def multiply_add(rank, n_ranks, numbers, each, rows, units, terms, times, control):
+def multiply_add(rank, n_ranks, control, numbers, each, rows, units, terms, times):
     """The register tile alone, its operands in L1: 2 * rows * (units of 64 bytes) * k operations a time and rank.
 
     numbers     flat; `each` of them belong to a rank: A, then B, then C    read, C written
@@ -43,7 +43,7 @@ def multiply_add(rank, n_ranks, numbers, each, rows, units, terms, times, contro
 
 
 @piece
-def triad(rank, n_ranks, a, b, c, factor, times, control):
+def triad(rank, n_ranks, control, a, b, c, factor, times):
     """a = b + factor * c on flat arrays that no cache holds (McCalpin's STREAM): 3 numbers moved an element."""
     start, stop = share(a.shape[0], rank, n_ranks, unit_of(a))
     x, y, z = view(a, start, stop - start), view(b, start, stop - start), view(c, start, stop - start)
@@ -54,7 +54,7 @@ def triad(rank, n_ranks, a, b, c, factor, times, control):
 
 
 @piece
-def meet(rank, n_ranks, times, control):
+def meet(rank, n_ranks, control, times):
     """Barriers and nothing else; with times = 0 not even those, so that only the launch is left."""
     for _ in range(times):
         barrier(n_ranks, control)
@@ -81,7 +81,7 @@ def strip_part(part, net, rule, samples, work, first, base, m, control):
 
 
 @piece
-def step_part(rank, n_ranks, part, net, rule, samples, work, batch_size, control):
+def step_part(rank, n_ranks, control, part, net, rule, samples, work, batch_size):
     """One part (index in PARTS) of every whole step of an epoch, on one rank; the rate is 0, so that nothing moves."""
     former = set_flush_to_zero(-1)
     spare = 2 * work.flipped

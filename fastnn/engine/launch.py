@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import hashlib
 import os
 import queue
 import threading
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn import _checks, _machine_code
+from fastnn.engine import compiling
 from fastnn.kernels.control import ABORT, CONTROL_WORDS, PROGRESS, SPIN, STOP
 from fastnn.kernels.words import signature, words
 
@@ -155,15 +155,13 @@ def _load(program: Program, arguments: tuple[Any, ...]) -> _machine_code.Functio
     with _loading:
         if key in _loaded:
             return _loaded[key]
-        name = f"{program.name}-{hashlib.sha256(repr(key[1]).encode()).hexdigest()[:16]}"
-        code = None if program.piece else _machine_code.read(name)
-        if code is None:
+        if program.piece:
             from fastnn.kernels import programs  # Numba: not before something has to be compiled
 
-            code = programs.machine_code(program.piece or programs.PROGRAMS[program.name], arguments)
-            if not program.piece:
-                _machine_code.keep(name, code)
-        _loaded[key] = _machine_code.Function(code)
+            codes = [programs.whole(program.piece, key[1])]
+        else:
+            codes = compiling.machine_codes(program.name, key[1], together=most_ranks() > 1)
+        _loaded[key] = _machine_code.Function(codes)
         return _loaded[key]
 
 
@@ -217,7 +215,7 @@ class Gang:
 
     def prepare(self, program: Program, arguments: tuple[Any, ...]) -> Call:
         """The program with these arguments, compiled or loaded if need be: no rank waits for a compiler."""
-        return Call(program, self.n_ranks, (*arguments, self.control))
+        return Call(program, self.n_ranks, (self.control, *arguments))
 
     def run(
         self,

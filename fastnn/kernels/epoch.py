@@ -12,6 +12,7 @@ block_size    samples in a row block, at most
 from __future__ import annotations
 
 import numpy as np
+from numba import types
 
 from fastnn._jit import piece
 from fastnn.kernels.bundles import ACTS, LD, STRIP, UNITS, Block
@@ -24,6 +25,7 @@ from fastnn.kernels.narrow import ask_for_following, begin_block
 from fastnn.kernels.rows import backward_rows, forward_rows, head_row, output_row
 from fastnn.kernels.tiles import update_tiles
 from fastnn.ops.random import key, shuffle
+from fastnn.simd.arguments import part_of_program
 from fastnn.simd.atomics import atomic_add, atomic_load, atomic_store, set_flush_to_zero
 from fastnn.simd.memory import view
 
@@ -54,6 +56,33 @@ def learn_rows(rank, net, rule, samples, work, raw, first, base, m, following, r
 
 
 @piece
+def learn_block(b0, n, row_key, factor, rank, n_ranks, control, net, rule, samples, work):
+    """Phase A of a row block: the n samples from place b0 of the order on; `factor` as in learn_rows.
+
+    A part of `train` that is compiled apart (see programs.py).
+
+    Ranks       write their own rows of the row block; with a first layer by units they meet in between
+    """
+    factor = net.params.dtype.type(factor)
+    r0, r1 = share(n, rank, n_ranks, 1)
+    begin_block(rank, work, work.bytes)
+    if work.copy_rows > 0:
+        for r in range(0, n, STRIP):
+            first_layer(rank, n_ranks, net, samples, work, work.bytes, b0 + r, r, min(STRIP, n - r), r, row_key)
+        barrier(n_ranks, control)
+    for r in range(r0, r1, STRIP):
+        m = min(STRIP, r1 - r)
+        if work.copy_rows == 0:
+            first_layer(rank, n_ranks, net, samples, work, work.bytes, b0 + r, r, m, r - r0, row_key)
+        following = b0 + (r + m if r + m < r1 else n + r0)
+        learn_rows(rank, net, rule, samples, work, work.bytes, b0 + r, r, m, following, row_key, factor, control)
+
+
+LEARN, LEARN_KINDS = "fastnn_learn", (types.int64, types.int64, types.int64, types.uint64, types.float64)
+_learn_block = part_of_program(LEARN, LEARN_KINDS)
+
+
+@piece
 def total_weight(samples, work, start, stop):
     """Sum of the sample weights of places start .. stop of the order (their number without weights)."""
     if samples.weights.shape[0] == 0:
@@ -65,38 +94,27 @@ def total_weight(samples, work, start, stop):
 
 
 @piece
-def learn_step(rank, n_ranks, net, rule, samples, work, start, stop, block_size, step_key, rate, control):
+def learn_step(address, rank, n_ranks, control, net, rule, samples, work, start, stop, block_size, step_key, rate):
     """One step on the samples at places start .. stop of the order, by row blocks of `block_size` samples.
+
+    address     of the words of the program's arguments
 
     Returns the summed loss on rank 0 (elsewhere 0), and whether the gang must leave without an update.
 
     Ranks       rows, then after a barrier tiles of their own; rank 0 sums the losses meanwhile and copies STOP
     Assumes     a barrier before; makes one after
     """
-    real = net.params.dtype.type
     mine = rank * work.private_size
     total = total_weight(samples, work, start, stop)
-    factor = real(1.0 / total) if total > 0.0 else real(0.0)
+    factor = 1.0 / total if total > 0.0 else 0.0
     loss = 0.0
     for b0 in range(start, stop, block_size):
         n = min(block_size, stop - b0)
-        row_key = key(step_key, b0 - start)
-        r0, r1 = share(n, rank, n_ranks, 1)
-        begin_block(rank, work, work.bytes)
-        if work.copy_rows > 0:
-            for r in range(0, n, STRIP):
-                first_layer(rank, n_ranks, net, samples, work, work.bytes, b0 + r, r, min(STRIP, n - r), r, row_key)
-            barrier(n_ranks, control)
-        for r in range(r0, r1, STRIP):
-            m = min(STRIP, r1 - r)
-            if work.copy_rows == 0:
-                first_layer(rank, n_ranks, net, samples, work, work.bytes, b0 + r, r, m, r - r0, row_key)
-            following = b0 + (r + m if r + m < r1 else n + r0)
-            learn_rows(rank, net, rule, samples, work, work.bytes, b0 + r, r, m, following, row_key, factor, control)
+        _learn_block((address, b0, n, key(step_key, b0 - start), factor))
         barrier(n_ranks, control)
         if atomic_load(control, BAD) != 0 or atomic_load(control, ABORT) != 0:
             return loss, True
-        block = Block(n, b0 == start, b0 + n == stop, real(rate), mine + 2 * work.flipped)
+        block = Block(n, b0 == start, b0 + n == stop, net.params.dtype.type(rate), mine + 2 * work.flipped)
         update_tiles(rank, n_ranks, net, rule, samples, work, work.bytes, block, b0 + n, control)
         if rank == 0:
             for r in range(n):
@@ -111,10 +129,12 @@ def learn_step(rank, n_ranks, net, rule, samples, work, start, stop, block_size,
 
 @piece
 def train(
-    rank, n_ranks, net, rule, samples, work, epochs, batch_size, block_size, shuffled, seed, rates, losses, control
+    address, rank, n_ranks, control, net, rule, samples, work, epochs, batch_size, block_size, shuffled, seed, rates,
+    losses,
 ):  # fmt: skip
     """Run the epochs epochs[0] .. epochs[1] - 1.
 
+    address     of the words of the other arguments
     batch_size  samples of a mini-batch; the last one of an epoch may be smaller
     shuffled    whether `order` is made anew in every epoch                                     written by rank 0
     rates       float64, the learning rate of every step of these epochs                        read
@@ -134,19 +154,9 @@ def train(
         barrier(n_ranks, control)
         for start in range(0, n, batch_size):
             stop = min(start + batch_size, n)
+            step_key, rate = key(key(epoch_key, 1), start), rates[step]
             loss, leave = learn_step(
-                rank,
-                n_ranks,
-                net,
-                rule,
-                samples,
-                work,
-                start,
-                stop,
-                block_size,
-                key(key(epoch_key, 1), start),
-                rates[step],
-                control,
+                address, rank, n_ranks, control, net, rule, samples, work, start, stop, block_size, step_key, rate
             )
             if leave:
                 break
@@ -163,7 +173,7 @@ def train(
 
 
 @piece
-def predict(rank, n_ranks, net, rule, samples, work, outputs, losses, control):
+def predict(rank, n_ranks, control, net, rule, samples, work, outputs, losses):
     """Outputs of all samples, and, if they have targets, their losses; each rank takes a strip after the other.
 
     BAD is set if an input is NaN or infinite: what comes out may then be finite all the same.

@@ -13,14 +13,20 @@ import numpy as np
 
 from fastnn.kernels.bundles import Samples
 
+# The signature of inputs, which may be of every type and layout
+MATRIX = "matrix"
+
 
 def signature(value: Any) -> Hashable:
-    """What decides how machine code takes a value: values of one signature can have one program."""
+    """What decides how machine code takes a value: values of one signature have one program (see kernels.programs).
+
+    (class, signature of each field ...) for a tuple, (dtype, dimensions, layout) for an array, else the name of a type.
+    """
     if isinstance(value, tuple):
         fields = tuple(map(signature, value))
-        if isinstance(value, Samples):  # inputs of every type and layout
-            fields = ("matrix", *fields[1:])
-        return (type(value).__name__, *fields)
+        if isinstance(value, Samples):
+            fields = (MATRIX, *fields[1:])
+        return (type(value), *fields)
     if isinstance(value, np.ndarray):
         flags = value.flags
         return value.dtype.str, value.ndim, "C" if flags.c_contiguous else "F" if flags.f_contiguous else "A"

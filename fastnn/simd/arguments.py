@@ -1,4 +1,4 @@
-"""FLOOR 1: arguments that are read from words of 64 bits (kernels.words writes them)."""
+"""FLOOR 1: arguments that are read from words of 64 bits (kernels.words writes them), and calls with such words."""
 
 from __future__ import annotations
 
@@ -66,3 +66,25 @@ def arguments_at(kinds: types.BaseTuple):
         return kinds(types.int64), codegen
 
     return read
+
+
+def part_of_program(symbol: str, kinds: tuple[types.Type, ...]):
+    """Make an intrinsic f(numbers) that calls a function of these types, which is compiled apart.
+
+    numbers     a tuple
+    """
+    together = types.Tuple(kinds)
+
+    @intrinsic
+    def call(typingctx, numbers):
+        def codegen(context, builder, signature, args):
+            convention = context.call_conv
+            kind = convention.get_function_type(types.none, kinds)
+            function = cgutils.get_or_insert_function(builder.module, kind, symbol)
+            unpacked = cgutils.unpack_tuple(builder, args[0])
+            convention.call_function(builder, function, types.none, kinds, unpacked)
+            return context.get_dummy_value()
+
+        return types.void(together), codegen
+
+    return call

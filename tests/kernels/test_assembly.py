@@ -15,13 +15,13 @@ from assembly import (
     symbols,
     uses,
 )
-from numba import typeof, types
 
 from fastnn import _jit
 from fastnn._jit import program
-from fastnn.engine import launch
+from fastnn.engine import compiling, launch
 from fastnn.engine.warm_up import warm_up
-from fastnn.kernels import epoch, gather, rows
+from fastnn.kernels import epoch, gather, programs, rows, words
+from fastnn.kernels.bundles import Work
 from fastnn.ops import activations, codes, heads, updates
 from fastnn.simd import target
 from fastnn.simd.microkernel import tile
@@ -33,17 +33,18 @@ pytestmark = pytest.mark.skipif(
 
 WIDEST = "zmm" if target.VECTOR_BYTES == 64 else "ymm"
 # Their losses are float64, and they read float64 inputs.
-WITH_FLOAT64 = {f"fastnn.kernels.epoch.{name}" for name in ("train", "predict", "learn_step", "learn_rows")} | {
+WITH_FLOAT64 = {
     f"fastnn.kernels.{name}"
-    for name in ("first.first_layer", "gather.gather_rows", "gather.gather", "epoch.total_weight")
-}
+    for name in (
+        *(f"epoch.{name}" for name in ("train", "predict", "learn_step", "learn_block", "learn_rows", "total_weight")),
+        "first.first_layer", "gather.gather_rows", "gather.gather",
+    )
+}  # fmt: skip
 # What a program may call besides its own pieces
-ALLOWED = {"sched_yield", "usleep", "memset", "memcpy", "memmove"}
+ALLOWED = {"sched_yield", "usleep", "memset", "memcpy", "memmove", epoch.LEARN}
 
 
-def assembly_of(dispatcher, signature=None):
-    if signature is not None:
-        dispatcher.compile(signature)
+def assembly_of(dispatcher):
     (text,) = dispatcher.inspect_asm().values()
     return functions(text)
 
@@ -51,26 +52,26 @@ def assembly_of(dispatcher, signature=None):
 @pytest.fixture(scope="module", params=["train", "train on bytes", "predict"])
 def entry(request):
     """A program, and the signature that is compiled of it."""
-    kinds = set()
+    seen = set()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(launch, "_load", note_types(kinds, launch._load))
+        patch.setattr(launch, "_load", noting(seen, launch._load))
         warm_up("float32")
     name = "predict" if request.param == "predict" else "train"
-    (signature,) = (s for p, s in kinds if p == name and keeps_bytes(s) == (request.param == "train on bytes"))
-    return getattr(epoch, name), signature
+    (signature,) = (s for program, s in seen if program == name and keeps_bytes(s) == ("bytes" in request.param))
+    return name, signature
 
 
-def note_types(kinds, load):
-    def noting(program, arguments):
-        kinds.add((program.name, tuple(map(typeof, arguments))))
+def noting(seen, load):
+    def load_and_note(program, arguments):
+        seen.add((program.name, words.signature(arguments)))
         return load(program, arguments)
 
-    return noting
+    return load_and_note
 
 
 def keeps_bytes(signature):
-    work = signature[5]
-    return not isinstance(work.types[work.fields.index("bytes")], types.NoneType)
+    (work,) = (field for field in signature if field[0] is Work)
+    return work[1 + Work._fields.index("bytes")] != "NoneType"
 
 
 @pytest.fixture(scope="module")
@@ -88,15 +89,19 @@ def inlined(entry):
 
 
 def code_of(entry):
-    """Functions of a program but for the wrappers that Python calls."""
-    dispatcher, signature = entry
-    code = assembly_of(program(dispatcher.py_func), signature)
-    return {name: lines for name, lines in code.items() if not name.startswith((*WRAPPERS, "NRT_"))}
+    """Functions of all parts of a program."""
+    name, signature = entry
+    texts = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_jit._EntryLibrary, "machine_code", lambda library, *names: texts.append(library.get_asm_str()))
+        for part in compiling.PARTS[name]:
+            programs.PARTS[part](signature)
+    return {name: lines for text in texts for name, lines in functions(text).items()}
 
 
 def test_the_parts_are_there(compiled):
     """So that the tests below look at something."""
-    expected = {"fastnn.kernels.matmul.multiply", "fastnn.ops.activations.activate", "fastnn.ops.heads.link"}
+    expected = {"fastnn.ops.activations.activate", "fastnn.ops.heads.link"}
     assert expected <= set(compiled)
     assert len(compiled) > 10
 

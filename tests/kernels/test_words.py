@@ -18,7 +18,7 @@ class Pair(NamedTuple):
 
 
 @piece
-def copy_all(rank, n_ranks, pair, matrix, nothing, truth, whole, real, wide, out, control):
+def copy_all(rank, n_ranks, control, pair, matrix, nothing, truth, whole, real, wide, out):
     """Everything that was read, one number after another, for each rank."""
     k = 0
     for i in range(pair.numbers.shape[0]):

@@ -1,0 +1,98 @@
+"""FLOOR 3: the machine code of a program: kept on disk, or compiled now, its parts at the same time.
+
+Numba compiles on one core. So the second part is compiled by a process of its own, which is started before this one
+imports Numba: a first fit takes two thirds of the time. Without such a process all is compiled here, one by one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import subprocess
+import sys
+from collections.abc import Hashable
+from pathlib import Path
+
+from fastnn import _machine_code
+
+# What is compiled apart; the first part calls the others
+PARTS = {"train": ("train", "learn"), "predict": ("predict",)}
+# Much longer than it takes: then something is wrong with the other process, and this one does its work
+_PATIENCE_SECONDS = 120
+_HELPER = """\
+import pickle, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+sys.path[:] = pickle.load(sys.stdin.buffer)
+from fastnn.engine.compiling import answer
+answer()
+"""
+
+
+def machine_codes(name: str, signature: Hashable, *, together: bool) -> list[bytes]:
+    """The machine code of each part of a program for arguments of a signature (see kernels.words).
+
+    `together` says whether other cores may help.
+    """
+    digest = hashlib.sha256(repr(signature).encode()).hexdigest()[:16]
+    files = {part: f"{part}-{digest}" for part in PARTS[name]}
+    codes = {part: _machine_code.read(file) for part, file in files.items()}
+    missing = [part for part, code in codes.items() if code is None]
+    helpers = [_Helper(part, signature) for part in missing[1:] if together]
+    try:
+        for part in missing:
+            helper = next((h for h in helpers if h.part == part), None)
+            codes[part] = code = (helper and helper.result()) or _compile(part, signature)
+            _machine_code.keep(files[part], code)
+    finally:
+        for helper in helpers:
+            helper.end()
+    return [code for code in codes.values() if code is not None]
+
+
+def _compile(part: str, signature: Hashable) -> bytes:
+    from fastnn.kernels import programs  # Numba: not before something has to be compiled
+
+    return programs.PARTS[part](signature)
+
+
+def answer() -> None:
+    """What a helper does: read which part is wanted, and write its machine code."""
+    sys.stdout.buffer.write(_machine_code.sealed(_compile(*pickle.load(sys.stdin.buffer))))
+
+
+class _Helper:
+    """A process that compiles a part. Whatever goes wrong with it, there is no result, and that is all."""
+
+    def __init__(self, part: str, signature: Hashable) -> None:
+        self.part = part
+        self._process: subprocess.Popen[bytes] | None = None
+        python = sys.executable or ""
+        if not Path(python).name.lower().startswith("python"):  # Python within another program
+            return
+        try:
+            self._process = subprocess.Popen(
+                [python, "-I", "-c", _HELPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
+            assert self._process.stdin is not None
+            self._process.stdin.write(pickle.dumps(sys.path) + pickle.dumps((part, signature)))
+            self._process.stdin.close()
+            self._process.stdin = None  # or communicate would write to it
+        except OSError:
+            self.end()
+
+    def result(self) -> bytes | None:
+        """The machine code, once it is there."""
+        if self._process is None:
+            return None
+        try:
+            output, _ = self._process.communicate(timeout=_PATIENCE_SECONDS)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return _machine_code.unsealed(output)
+
+    def end(self) -> None:
+        """Stop the process if it still runs, and leave nothing of it."""
+        if self._process is not None:
+            self._process.kill()
+            with self._process:  # waits, and closes the pipe
+                pass

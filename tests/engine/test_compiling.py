@@ -1,0 +1,142 @@
+"""Parts of a program are compiled at the same time where that works, and all the same where it does not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from fastnn import _machine_code
+from fastnn.engine import compiling
+
+PART = b"machine code"
+
+
+@pytest.fixture
+def compiled(monkeypatch, tmp_path):
+    """The parts that this process compiles, in an empty cache; no kernel is."""
+    parts = []
+
+    def compile_here(part, signature):
+        parts.append((part, signature))
+        return part.encode()
+
+    monkeypatch.setattr(_machine_code, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(compiling, "_compile", compile_here)
+    return parts
+
+
+def helper(monkeypatch, code):
+    """Let helpers run this instead."""
+    monkeypatch.setattr(compiling, "_HELPER", code)
+
+
+ANSWER = """\
+import pickle, sys
+path, asked = pickle.load(sys.stdin.buffer), pickle.load(sys.stdin.buffer)
+sys.path[:] = path
+from fastnn import _machine_code
+sys.stdout.buffer.write(_machine_code.sealed(repr(asked).encode()))
+"""
+
+
+def test_a_helper_compiles_the_second_part(compiled, monkeypatch):
+    helper(monkeypatch, ANSWER)
+    signature = (tuple, "int", ("<f4", 1, "C"))
+    codes = compiling.machine_codes("train", signature, together=True)
+    assert codes == [b"train", repr(("learn", signature)).encode()]
+    assert compiled == [("train", signature)]
+    assert compiling.machine_codes("train", signature, together=True) == codes  # found in the cache
+    assert len(compiled) == 1
+
+
+def test_one_core_compiles_all_of_it(compiled, monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: pytest.fail("a process was started"))
+    assert compiling.machine_codes("train", "int", together=False) == [b"train", b"learn"]
+    assert compiling.machine_codes("predict", "int", together=True) == [b"predict"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "",
+        "import sys; sys.exit(1)",
+        "import os; os.abort()",
+        "print('Hello')",
+        "import sys; sys.stdin.close()",
+        ANSWER + "sys.stdout.write('and more')",
+        "import no_such_module",
+    ],
+)
+def test_a_helper_that_fails_is_done_without(compiled, monkeypatch, capfd, code):
+    helper(monkeypatch, code)
+    assert compiling.machine_codes("train", "int", together=True) == [b"train", b"learn"]
+    assert [part for part, _ in compiled] == ["train", "learn"]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("python", [None, "", "/usr/sbin/uwsgi", "/no/such/folder/python3"])
+def test_python_within_another_program_starts_nothing_unknown(compiled, monkeypatch, python):
+    monkeypatch.setattr(sys, "executable", python)
+    assert compiling.machine_codes("train", "int", together=True) == [b"train", b"learn"]
+
+
+def test_a_helper_that_hangs_is_stopped(compiled, monkeypatch):
+    monkeypatch.setattr(compiling, "_PATIENCE_SECONDS", 0.5)
+    helper(monkeypatch, "import time; time.sleep(1000)")
+    start = time.monotonic()
+    assert compiling.machine_codes("train", "int", together=True) == [b"train", b"learn"]
+    assert time.monotonic() - start < 60
+
+
+def test_an_error_here_leaves_no_helper(compiled, monkeypatch):
+    started = []
+    popen = subprocess.Popen
+
+    def start(*arguments, **options):
+        started.append(popen(*arguments, **options))
+        return started[-1]
+
+    def fail(part, signature):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    monkeypatch.setattr(compiling, "_compile", fail)
+    helper(monkeypatch, "import time; time.sleep(1000)")
+    with pytest.raises(KeyboardInterrupt):
+        compiling.machine_codes("train", "int", together=True)
+    (process,) = started
+    assert process.returncode is not None
+
+
+FIT = """\
+import sys, numpy as np, fastnn
+from fastnn.engine import compiling
+_compile = compiling._compile
+compiling._compile = lambda part, signature: print(part) or _compile(part, signature)
+net = fastnn.MLP([3, 2])
+fastnn.Trainer(net, max_epochs=2, verbose=0).fit(np.eye(3, dtype=np.float32), [0, 1, 1])
+print(net.fingerprint())
+"""
+
+
+@pytest.mark.skipif(len(getattr(os, "sched_getaffinity", lambda _: [0])(0)) < 2, reason="one core compiles alone")
+def test_both_ways_make_the_same_programs(tmp_path):
+    """A real first fit, from a folder where Python does not look by itself."""
+    seen = {}
+    for threads in ("1", "2"):
+        environment = os.environ | {"FASTNN_CACHE_DIR": str(tmp_path / threads), "FASTNN_NUM_THREADS": threads}
+        path = f"import sys; sys.path[:] = {sys.path!r}\n"
+        command = [sys.executable, "-c", path + FIT]
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        seen[threads] = done.stdout.split()
+    assert seen["1"][:-1] == ["train", "learn"]
+    assert seen["2"][:-1] == ["train"]
+    assert seen["1"][-1] == seen["2"][-1]
+    kept = [{file.name for file in (tmp_path / threads).rglob("*.o")} for threads in ("1", "2")]
+    assert kept[0] == kept[1]
+    assert len(kept[0]) == 2

@@ -12,8 +12,6 @@ import pytest
 from fastnn import _machine_code
 from fastnn.engine import compiling
 
-PART = b"machine code"
-
 
 @pytest.fixture
 def compiled(monkeypatch, tmp_path):
@@ -43,20 +41,20 @@ sys.stdout.buffer.write(_machine_code.sealed(repr(asked).encode()))
 """
 
 
-def test_a_helper_compiles_the_second_part(compiled, monkeypatch):
+def test_helpers_compile_the_parts(compiled, monkeypatch):
     helper(monkeypatch, ANSWER)
     signature = (tuple, "int", ("<f4", 1, "C"))
     codes = compiling.machine_codes("train", signature, together=True)
-    assert codes == [b"train", repr(("learn", signature)).encode()]
-    assert compiled == [("train", signature)]
+    assert codes == [repr((part, signature)).encode() for part in ("train", "learn")]
+    monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: pytest.fail("a process was started"))
     assert compiling.machine_codes("train", signature, together=True) == codes  # found in the cache
-    assert len(compiled) == 1
+    assert compiled == []
 
 
 def test_one_core_compiles_all_of_it(compiled, monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: pytest.fail("a process was started"))
     assert compiling.machine_codes("train", "int", together=False) == [b"train", b"learn"]
-    assert compiling.machine_codes("predict", "int", together=True) == [b"predict"]
+    assert compiling.machine_codes("predict", "int", together=False) == [b"predict"]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +87,7 @@ def test_a_helper_that_hangs_is_stopped(compiled, monkeypatch):
     helper(monkeypatch, "import time; time.sleep(1000)")
     start = time.monotonic()
     assert compiling.machine_codes("train", "int", together=True) == [b"train", b"learn"]
-    assert time.monotonic() - start < 60
+    assert 1 <= time.monotonic() - start < 60
 
 
 def test_an_error_here_leaves_no_helper(compiled, monkeypatch):
@@ -106,10 +104,11 @@ def test_an_error_here_leaves_no_helper(compiled, monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", start)
     monkeypatch.setattr(compiling, "_compile", fail)
     helper(monkeypatch, "import time; time.sleep(1000)")
+    monkeypatch.setattr(compiling, "_PATIENCE_SECONDS", 0.1)
     with pytest.raises(KeyboardInterrupt):
         compiling.machine_codes("train", "int", together=True)
-    (process,) = started
-    assert process.returncode is not None
+    assert len(started) == 2
+    assert all(process.returncode is not None for process in started)
 
 
 FIT = """\
@@ -119,6 +118,7 @@ _compile = compiling._compile
 compiling._compile = lambda part, signature: print(part) or _compile(part, signature)
 net = fastnn.MLP([3, 2])
 fastnn.Trainer(net, max_epochs=2, verbose=0).fit(np.eye(3, dtype=np.float32), [0, 1, 1])
+if "numba" not in sys.modules: print(False)
 print(net.fingerprint())
 """
 
@@ -135,7 +135,7 @@ def test_both_ways_make_the_same_programs(tmp_path):
         assert done.returncode == 0, done.stderr
         seen[threads] = done.stdout.split()
     assert seen["1"][:-1] == ["train", "learn"]
-    assert seen["2"][:-1] == ["train"]
+    assert seen["2"][:-1] == ["False"]
     assert seen["1"][-1] == seen["2"][-1]
     kept = [{file.name for file in (tmp_path / threads).rglob("*.o")} for threads in ("1", "2")]
     assert kept[0] == kept[1]

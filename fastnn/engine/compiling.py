@@ -6,7 +6,9 @@ this process does not import Numba. Where no other process can help, all is comp
 
 from __future__ import annotations
 
+import atexit
 import hashlib
+import os
 import pickle
 import subprocess
 import sys
@@ -30,16 +32,22 @@ answer()
 """
 
 
+def begin(name: str, signature: Hashable) -> None:
+    """Have a program compiled meanwhile, if it is not on disk, for it will be needed soon."""
+    for part, file in _files(name, signature).items():
+        if file not in _begun and _machine_code.read(file) is None:
+            _begun[file] = _Helper(part, signature)
+
+
 def machine_codes(name: str, signature: Hashable, *, together: bool) -> list[bytes]:
     """The machine code of each part of a program for arguments of a signature (see kernels.words).
 
     `together` says whether other cores may help.
     """
-    digest = hashlib.sha256(repr(signature).encode()).hexdigest()[:16]
-    files = {part: f"{part}-{digest}" for part in PARTS[name]}
+    files = _files(name, signature)
     codes = {part: _machine_code.read(file) for part, file in files.items()}
     missing = [part for part, code in codes.items() if code is None]
-    helpers = [_Helper(part, signature) if together else None for part in missing]
+    helpers = [_begun.pop(files[part], None) or (_Helper(part, signature) if together else None) for part in missing]
     try:
         for part, helper in zip(missing, helpers, strict=True):
             codes[part] = code = (helper and helper.result()) or _compile(part, signature)
@@ -49,6 +57,12 @@ def machine_codes(name: str, signature: Hashable, *, together: bool) -> list[byt
             if helper:
                 helper.end()
     return [code for code in codes.values() if code is not None]
+
+
+def _files(name: str, signature: Hashable) -> dict[str, str]:
+    """The name of what is kept of each part."""
+    digest = hashlib.sha256(repr(signature).encode()).hexdigest()[:16]
+    return {part: f"{part}-{digest}" for part in PARTS[name]}
 
 
 def _compile(part: str, signature: Hashable) -> bytes:
@@ -97,3 +111,16 @@ class _Helper:
             self._process.kill()
             with self._process:  # waits, and closes the pipe
                 pass
+
+
+# Those that nobody has waited for yet, by the name of what they make
+_begun: dict[str, _Helper] = {}
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begun.clear)  # they are the parent's
+
+
+@atexit.register
+def _end_all() -> None:
+    for helper in _begun.values():
+        helper.end()

@@ -165,6 +165,13 @@ def _load(program: Program, arguments: tuple[Any, ...]) -> _machine_code.Functio
         return _loaded[key]
 
 
+def begin_loading(program: Program, arguments: tuple[Any, ...]) -> None:
+    """Have a program compiled meanwhile for (control, ...) that will be needed soon, if another core can do it."""
+    kind = signature((0, 1, *arguments))
+    if (program, kind) not in _loaded and most_ranks() > 1:
+        compiling.begin(program.name, kind)
+
+
 class Call:
     """A program with its arguments, to be run by all ranks of a gang; it may be run again."""
 

@@ -57,6 +57,8 @@ class Training:
         self.X = X
         self.validation = validation
         self.has_begun = False  # whether weights may have changed
+        if validation is not None:
+            net._predictor.begin_loading()
         self.batch_size = min(int(trainer.batch_size), len(X))
         self.n_steps = -(-len(X) // self.batch_size)
         self.total_weight = float(weights.sum(dtype=np.float64)) if weights.size else float(len(X))
@@ -184,7 +186,7 @@ class Training:
         return epoch + n_epochs
 
     def _arguments(self, epochs: tuple[int, int], rates: np.ndarray, losses: np.ndarray) -> tuple[Any, ...]:
-        """Of the program kernels.epoch.train, after the ranks and before control."""
+        """Of the program kernels.epoch.train, after the ranks and control."""
         plan, trainer = self.plan, self.trainer
         # plain numbers: for each of NumPy's types the program would be compiled again
         order = (self.batch_size, plan.block, bool(trainer.shuffle), int(trainer.seed))

@@ -19,6 +19,6 @@ def warm_up(dtype: Any = "float32") -> float:
     numbers = np.eye(2, dtype=net.dtype)
     few_bytes = np.eye(BYTES_PAY, 2, dtype=np.uint8)
     for X in (numbers, few_bytes):  # for a narrow network the latter is another program
-        Trainer(net, max_epochs=1, verbose=0, n_threads=1).fit(X, np.arange(len(X)) % 2)
-    net.predict(numbers)
+        y = np.arange(len(X)) % 2
+        Trainer(net, max_epochs=1, verbose=0, n_threads=1).fit(X, y, X, y)  # prediction is compiled meanwhile
     return time.perf_counter() - start

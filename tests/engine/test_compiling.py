@@ -51,6 +51,19 @@ def test_helpers_compile_the_parts(compiled, monkeypatch):
     assert compiled == []
 
 
+def test_what_was_begun_is_waited_for(compiled, monkeypatch):
+    helper(monkeypatch, ANSWER)
+    compiling.begin("predict", "int")
+    monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: pytest.fail("another process was started"))
+    compiling.begin("predict", "int")
+    codes = [repr(("predict", "int")).encode()]
+    assert compiling.machine_codes("predict", "int", together=True) == codes
+    compiling.begin("predict", "int")  # it is on disk
+    assert compiling.machine_codes("predict", "int", together=True) == codes
+    assert compiled == []
+    assert compiling._begun == {}
+
+
 def test_one_core_compiles_all_of_it(compiled, monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: pytest.fail("a process was started"))
     assert compiling.machine_codes("train", "int", together=False) == [b"train", b"learn"]
@@ -117,7 +130,7 @@ from fastnn.engine import compiling
 _compile = compiling._compile
 compiling._compile = lambda part, signature: print(part) or _compile(part, signature)
 net = fastnn.MLP([3, 2])
-fastnn.Trainer(net, max_epochs=2, verbose=0).fit(np.eye(3, dtype=np.float32), [0, 1, 1])
+fastnn.Trainer(net, max_epochs=2, verbose=0).fit(*2 * (np.eye(3, dtype=np.float32), [0, 1, 1]))
 if "numba" not in sys.modules: print(False)
 print(net.fingerprint())
 """
@@ -134,9 +147,9 @@ def test_both_ways_make_the_same_programs(tmp_path):
         done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         seen[threads] = done.stdout.split()
-    assert seen["1"][:-1] == ["train", "learn"]
+    assert seen["1"][:-1] == ["train", "learn", "predict"]
     assert seen["2"][:-1] == ["False"]
     assert seen["1"][-1] == seen["2"][-1]
     kept = [{file.name for file in (tmp_path / threads).rglob("*.o")} for threads in ("1", "2")]
     assert kept[0] == kept[1]
-    assert len(kept[0]) == 2
+    assert len(kept[0]) == 3

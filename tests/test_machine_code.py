@@ -369,8 +369,9 @@ def test_settings_that_are_not_in_the_environment_are_refused(tmp_path):
         "try: fastnn.MLP([3, 2]).predict(np.eye(3))\n"
         "except RuntimeError as error: print(error)"
     )
-    assert "NUMBA_CPU_NAME" in run(code, FASTNN_CACHE_DIR=tmp_path)
+    assert "NUMBA_CPU_NAME" in run(code, FASTNN_CACHE_DIR=tmp_path, FASTNN_NUM_THREADS=1)
     assert programs_of(tmp_path) == {}
+    assert run(code, FASTNN_CACHE_DIR=tmp_path) == ""  # other processes compile, with the environment's settings
 
 
 def test_programs_of_elsewhere_are_not_kept(filled):

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 # Where the names are defined. They are imported when they are first asked for: the process of the command `fastnn`
-# comes here before it can answer Ctrl-C, and Numba takes a third of a second.
+# comes here before it can answer Ctrl-C, and NumPy and LLVM take a sixth of a second.
 _HOMES = {
     "MLP": "engine.network",
     "SGD": "engine.optimizers",

@@ -13,7 +13,7 @@ def main() -> int:
     usual = signal.getsignal(signal.SIGINT)
     if usual is signal.default_int_handler:  # else a shell has it ignored, for what it starts in the background
         signal.signal(signal.SIGINT, _end)
-    from fastnn.cli import main as run  # a third of a second, most of it Numba
+    from fastnn.cli import main as run  # a sixth of a second, most of it NumPy and LLVM
 
     signal.signal(signal.SIGINT, usual)
     return run()

@@ -15,11 +15,11 @@ import os
 import platform
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import llvmlite
-import numba
 import numpy as np
 
 from fastnn._files import replace_file
@@ -197,7 +197,7 @@ def versions() -> dict[str, str]:
     return {
         "fastnn": __version__,
         "python": platform.python_version(),
-        "numba": numba.__version__,
+        "numba": metadata.version("numba"),
         "llvmlite": llvmlite.__version__,
         "numpy": np.__version__,
     }

@@ -6,9 +6,9 @@ import datetime
 import platform
 import time
 from collections.abc import Callable
+from importlib import metadata
 from typing import Any
 
-import numba
 import numpy as np
 
 from fastnn import _machine_code
@@ -84,7 +84,7 @@ def run(
         "threads": counts[-1],
         "load_average": load,
         "quick": quick,
-        "versions": {"python": platform.python_version(), "numba": numba.__version__, "numpy": np.__version__},
+        "versions": {"python": platform.python_version(), "numba": metadata.version("numba"), "numpy": np.__version__},
         "peak_gflops": {str(n): peak for n, (peak, _) in limits.items()},
         "bandwidth_gbytes": {str(n): gbytes for n, (_, gbytes) in limits.items()},
         "networks": networks,

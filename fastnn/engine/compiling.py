@@ -86,7 +86,11 @@ class _Helper:
             return
         try:
             self._process = subprocess.Popen(
-                [python, "-I", "-c", _HELPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+                [python, "-I", "-c", _HELPER],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={name: value for name, value in os.environ.items() if name != "NUMBA_DISABLE_JIT"},
             )
             assert self._process.stdin is not None
             self._process.stdin.write(pickle.dumps(sys.path) + pickle.dumps((part, signature)))

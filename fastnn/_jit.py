@@ -201,9 +201,13 @@ program = numba.njit(**_FLAGS, pipeline_class=_ProgramCompiler)
 
 def machine_code(entry: Any, kinds: tuple[types.Type, ...], symbol: str) -> bytes:
     """Compile a function of these types, which returns nothing, into an object file with it as `symbol`."""
-    for name in ("CPU_NAME", "CPU_FEATURES"):
-        if setting(name) != getattr(numba.config, name) and getattr(numba.config, name):
-            raise RuntimeError(f"numba.config.{name} was changed: set NUMBA_{name} in the environment instead")
+    for name, default in (("CPU_NAME", None), ("CPU_FEATURES", None), ("OPT", 3), ("BOUNDSCHECK", None)):
+        found = getattr(numba.config, name)
+        if setting(name) is None and found != default and found != "":
+            raise RuntimeError(
+                f"numba.config.{name} is {found!r}, but not by the environment, which names what is kept; "
+                f"set NUMBA_{name} there instead"
+            )
     dispatcher = numba.njit(**_INNER, pipeline_class=_EntryCompiler)(entry)
     dispatcher.compile(kinds)
     (compiled,) = dispatcher.overloads.values()

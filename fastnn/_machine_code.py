@@ -102,8 +102,8 @@ def cache_folder() -> Path | None:
     return folder
 
 
-def kept_programs() -> list[str]:
-    """Names of the programs that are kept."""
+def kept() -> list[str]:
+    """The names of what is kept."""
     folder = cache_folder()
     return sorted(file.stem for file in folder.glob(f"*{_ENDING}")) if folder else []
 

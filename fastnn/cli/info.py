@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         print_json(document)
         return 0
     features, threads, cache = document["cpu_features"], document["threads"], document["cache"]
-    kernels = f"{cache['files']} compiled programs, {cache['kernel_hash']}"
+    kernels = f"{cache['files']} compiled parts of programs, {cache['kernel_hash']}"
     print_lines(
         [
             *((name, version) for name, version in document["versions"].items()),
@@ -70,7 +70,7 @@ def describe() -> dict[str, Any]:
 def _cache() -> dict[str, Any]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        folder, files = _machine_code.cache_folder(), len(_machine_code.kept_programs())
+        folder, files = _machine_code.cache_folder(), len(_machine_code.kept())
     return {
         "folder": str(folder) if folder else None,
         "root": str(folder.parent) if folder else None,

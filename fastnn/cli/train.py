@@ -122,7 +122,7 @@ def prepare_kernels(dtype: np.dtype) -> float:
     """Compile or load the kernels apart from the training, and say so if that takes more than a moment."""
     if _machine_code.cache_folder() is None:
         say("compiling the kernels")
-    elif not _machine_code.kept_programs():
+    elif not _machine_code.kept():
         say("compiling the kernels, once for each machine and version")
     return warm_up(dtype)
 

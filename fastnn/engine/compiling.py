@@ -12,7 +12,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 
 from fastnn import _machine_code
@@ -39,15 +39,24 @@ def begin(name: str, signature: Hashable) -> None:
             _begun[file] = _Helper(part, signature)
 
 
-def machine_codes(name: str, signature: Hashable, *, together: bool) -> list[bytes]:
+def end(name: str, signature: Hashable) -> None:
+    """Stop what was begun, if nobody has needed it."""
+    for file in _files(name, signature).values():
+        if helper := _begun.pop(file, None):
+            helper.end()
+
+
+def machine_codes(name: str, signature: Hashable, has_help: Callable[[], bool]) -> list[bytes]:
     """The machine code of each part of a program for arguments of a signature (see kernels.words).
 
-    `together` says whether other cores may help.
+    `has_help` says whether other cores may compile too.
     """
     files = _files(name, signature)
     codes = {part: _machine_code.read(file) for part, file in files.items()}
     missing = [part for part, code in codes.items() if code is None]
-    helpers = [_begun.pop(files[part], None) or (_Helper(part, signature) if together else None) for part in missing]
+    helpers = [_begun.pop(files[part], None) for part in missing]
+    if missing and has_help():
+        helpers = [helper or _Helper(part, signature) for part, helper in zip(missing, helpers, strict=True)]
     try:
         for part, helper in zip(missing, helpers, strict=True):
             codes[part] = code = (helper and helper.result()) or _compile(part, signature)
@@ -66,14 +75,21 @@ def _files(name: str, signature: Hashable) -> dict[str, str]:
 
 
 def _compile(part: str, signature: Hashable) -> bytes:
+    if _machine_code.kernel_hash.__wrapped__() != _machine_code.kernel_hash():
+        raise RuntimeError(
+            "fastnn's sources or Numba's settings are not those of this process any more: restart Python"
+        )
+
     from fastnn.kernels import programs  # Numba: not before something has to be compiled
 
     return programs.PARTS[part](signature)
 
 
 def answer() -> None:
-    """What a helper does: read which part is wanted, and write its machine code."""
-    sys.stdout.buffer.write(_machine_code.sealed(_compile(*pickle.load(sys.stdin.buffer))))
+    """What a helper does: read which part is wanted, and write its machine code if it is of the same sources."""
+    kernel_hash, part, signature = pickle.load(sys.stdin.buffer)
+    if kernel_hash == _machine_code.kernel_hash():
+        sys.stdout.buffer.write(_machine_code.sealed(_compile(part, signature)))
 
 
 class _Helper:
@@ -84,16 +100,17 @@ class _Helper:
         python = sys.executable or ""
         if not Path(python).name.lower().startswith("python"):  # Python within another program
             return
+        request = _machine_code.kernel_hash(), part, signature
         try:
             self._process = subprocess.Popen(
-                [python, "-I", "-c", _HELPER],
+                [python, "-P", "-c", _HELPER],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 env={name: value for name, value in os.environ.items() if name != "NUMBA_DISABLE_JIT"},
             )
             assert self._process.stdin is not None
-            self._process.stdin.write(pickle.dumps(sys.path) + pickle.dumps((part, signature)))
+            self._process.stdin.write(pickle.dumps(sys.path) + pickle.dumps(request))
             self._process.stdin.close()
             self._process.stdin = None  # or communicate would write to it
         except OSError:
@@ -126,5 +143,5 @@ if hasattr(os, "register_at_fork"):
 
 @atexit.register
 def _end_all() -> None:
-    for helper in _begun.values():
+    for helper in list(_begun.values()):
         helper.end()

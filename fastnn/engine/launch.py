@@ -152,6 +152,8 @@ if hasattr(os, "register_at_fork"):
 def _load(program: Program, arguments: tuple[Any, ...]) -> _machine_code.Function:
     """The machine code of a program for such arguments: loaded before, kept on disk, or compiled now."""
     key = program, signature(arguments)
+    if key in _loaded:  # without waiting for what another thread compiles
+        return _loaded[key]
     with _loading:
         if key in _loaded:
             return _loaded[key]
@@ -160,16 +162,32 @@ def _load(program: Program, arguments: tuple[Any, ...]) -> _machine_code.Functio
 
             codes = [programs.whole(program.piece, key[1])]
         else:
-            codes = compiling.machine_codes(program.name, key[1], together=most_ranks() > 1)
+            codes = compiling.machine_codes(program.name, key[1], _has_help)
         _loaded[key] = _machine_code.Function(codes)
         return _loaded[key]
 
 
-def begin_loading(program: Program, arguments: tuple[Any, ...]) -> None:
-    """Have a program compiled meanwhile for (control, ...) that will be needed soon, if another core can do it."""
+def _has_help() -> bool:
+    """Whether other cores may compile: not if the user allows for one thread."""
+    try:
+        return most_ranks() > 1
+    except ValueError:  # said where threads are asked for
+        return available_cores() > 1
+
+
+@contextlib.contextmanager
+def loading(program: Program, arguments: tuple[Any, ...]) -> Iterator[None]:
+    """Have a program compiled meanwhile for (control, ...), as what is done now will need it, if another core can."""
     kind = signature((0, 1, *arguments))
-    if (program, kind) not in _loaded and most_ranks() > 1:
-        compiling.begin(program.name, kind)
+    if (program, kind) not in _loaded and _has_help() and _loading.acquire(blocking=False):
+        try:
+            compiling.begin(program.name, kind)
+        finally:
+            _loading.release()
+    try:
+        yield
+    finally:
+        compiling.end(program.name, kind)
 
 
 class Call:

@@ -6,8 +6,9 @@ is the whole call for a few rows, which are copied to where it expects them: tel
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -90,28 +91,19 @@ class Predictor:
         return few
 
     def _prepare(self, gang: launch.Gang, plan: Plan, X: np.ndarray, encoded: Encoded | None, head: int) -> _Prepared:
-        outputs = np.empty((len(X), self._network.sizes[-1]), self._network.dtype)
+        net, scaling = self._network, self._network.scaling
+        outputs = np.empty((len(X), net.sizes[-1]), net.dtype)
         losses = np.empty(0 if encoded is None else len(X))
-        call = gang.prepare(launch.PREDICT, self._arguments(plan, X, encoded, head, outputs, losses))
-        return _Prepared(X, self._network.scaling, outputs, losses, call)
-
-    def _arguments(
-        self,
-        plan: Plan,
-        X: np.ndarray,
-        encoded: Encoded | None,
-        head: int,
-        outputs: np.ndarray,
-        losses: np.ndarray,
-    ) -> tuple[Any, ...]:
-        """Of the program kernels.epoch.predict, after the ranks and control."""
         labels, targets = (self._no_labels, self._nothing) if encoded is None else (encoded.labels, encoded.targets)
-        samples = bundle(X, self._network.scaling, labels, targets, self._nothing)
-        return plan.net, plan.rule(head), samples, plan.work, outputs, losses
+        samples = bundle(X, scaling, labels, targets, self._nothing)
+        call = gang.prepare(launch.PREDICT, (plan.net, plan.rule(head), samples, plan.work, outputs, losses))
+        return _Prepared(X, scaling, outputs, losses, call)
 
-    def begin_loading(self) -> None:
-        """Have the program compiled meanwhile if it must be: somebody will ask for predictions soon."""
+    def loading(self) -> contextlib.AbstractContextManager[None]:
+        """Have the program compiled meanwhile if it must be, as what is done now will ask for predictions."""
         net = self._network
+        plan, nothing = Plan(net, n_ranks=1), self._nothing
         X, outputs = np.empty((1, net.sizes[0]), np.float32), np.empty((1, net.sizes[-1]), net.dtype)
-        arguments = self._arguments(Plan(net, n_ranks=1, skip_zeros=True), X, None, 0, outputs, np.empty(0))
-        launch.begin_loading(launch.PREDICT, (self._gang.control, *arguments))
+        samples = bundle(X, net.scaling, self._no_labels, nothing, nothing)
+        arguments = plan.net, plan.rule(0), samples, plan.work, outputs, np.empty(0)
+        return launch.loading(launch.PREDICT, (self._gang.control, *arguments))

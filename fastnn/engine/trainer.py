@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -214,8 +215,9 @@ class Trainer:
             if X_val is not None:
                 X_val = as_matrix(X_val, net.sizes[0], "X_val")
                 validation = (X_val, self._encode(y_val, len(X_val), "y_val"))
-            training = Training(self, X, encoded, weights, validation)
-            training.run()
+            with net._predictor.loading() if validation else contextlib.nullcontext():
+                training = Training(self, X, encoded, weights, validation)
+                training.run()
         except BaseException:
             if training is None or not training.has_begun:
                 net.classes = former_classes

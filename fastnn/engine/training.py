@@ -57,8 +57,6 @@ class Training:
         self.X = X
         self.validation = validation
         self.has_begun = False  # whether weights may have changed
-        if validation is not None:
-            net._predictor.begin_loading()
         self.batch_size = min(int(trainer.batch_size), len(X))
         self.n_steps = -(-len(X) // self.batch_size)
         self.total_weight = float(weights.sum(dtype=np.float64)) if weights.size else float(len(X))

@@ -7,16 +7,13 @@ done        samples that this rank has gathered before of this row block
 
 from __future__ import annotations
 
-from typing import Any
-
 from numba import types
-from numba.extending import typeof_impl
 
 from fastnn._jit import op, piece
-from fastnn.kernels.bundles import ACTS, LD, UNITS, Samples
+from fastnn.kernels.bundles import ACTS, LD, UNITS
 from fastnn.kernels.sparse import note_rows
 from fastnn.simd.bits import NOTED
-from fastnn.simd.memory import MATRIX, address_of, prefetch_at, view, view_at
+from fastnn.simd.memory import address_of, prefetch_at, view, view_at
 from fastnn.simd.scalar import constant, magnitude_bits
 
 _infinity = constant(float("inf"))
@@ -24,11 +21,6 @@ _uint8_at, _float32_at, _float64_at = (view_at(t) for t in (types.uint8, types.f
 
 # Samples are asked for so long before they are gathered: they come in random order from memory that no cache holds
 AHEAD = 16
-
-
-@typeof_impl.register(Samples)
-def _type_of_samples(samples: Samples, context: Any) -> types.NamedTuple:
-    return types.NamedTuple([MATRIX, *(typeof_impl(field, context) for field in samples[1:])], Samples)
 
 
 @op

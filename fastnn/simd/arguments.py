@@ -82,7 +82,9 @@ def part_of_program(symbol: str, kinds: tuple[types.Type, ...]):
             kind = convention.get_function_type(types.none, kinds)
             function = cgutils.get_or_insert_function(builder.module, kind, symbol)
             unpacked = cgutils.unpack_tuple(builder, args[0])
-            convention.call_function(builder, function, types.none, kinds, unpacked)
+            status, _ = convention.call_function(builder, function, types.none, kinds, unpacked)
+            with cgutils.if_unlikely(builder, status.is_error):
+                convention.return_status_propagate(builder, status)
             return context.get_dummy_value()
 
         return types.void(together), codegen

@@ -12,8 +12,7 @@ from fastnn.simd import target
 
 I64 = ir.IntType(64)
 
-# A matrix of numbers of any type, in any layout: of an array that it is given Numba compares the size of the numbers
-# alone, and not even that for a type that NumPy does not have
+# A matrix of numbers of any type, in any layout: a type that NumPy does not have, so nothing is read by mistake
 MATRIX = types.Array(types.voidptr, 2, "A")
 
 

@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 
 import fastnn
-from fastnn.bench.machine import peak_gflops
 from peers.data import SEED, Parameters, Samples
 from peers.jobs import Prediction, Training
-from peers.order import shuffled
 
 
 def _network(job: Training | Prediction, X: np.ndarray, parameters: Parameters) -> fastnn.MLP:
@@ -49,7 +47,11 @@ class Trains:
     def begin(self, samples: Samples, parameters: Parameters) -> None:
         job = self.job
         shuffles = job.shuffle
-        expected = shuffled(len(samples.X), SEED, 0) if shuffles else np.arange(len(samples.X))
+        expected = np.arange(len(samples.X))
+        if shuffles:
+            from peers.order import shuffled
+
+            expected = shuffled(len(samples.X), SEED, 0)
         if not np.array_equal(expected, samples.order[0]):
             raise ValueError("the order of the samples is not the one that fastnn takes")
         self.net = _network(job, samples.X, parameters)
@@ -108,4 +110,6 @@ class Peak:
         """There is nothing to prepare."""
 
     def run(self) -> None:
+        from fastnn.bench.machine import peak_gflops  # and Numba with it, which a first fit does without
+
         self.seconds = self.operations / (1e9 * peak_gflops(self.n_threads))

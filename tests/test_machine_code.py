@@ -246,7 +246,6 @@ from pathlib import Path
 if {no_home}:
     def home(): raise RuntimeError("Could not determine home directory.")
     Path.home = home
-from fastnn._jit import program
 from fastnn import _machine_code
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")

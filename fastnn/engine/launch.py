@@ -179,11 +179,13 @@ def _has_help() -> bool:
 def loading(program: Program, arguments: tuple[Any, ...]) -> Iterator[None]:
     """Have a program compiled meanwhile for (control, ...), as what is done now will need it, if another core can."""
     kind = signature((0, 1, *arguments))
-    if (program, kind) not in _loaded and _has_help() and _loading.acquire(blocking=False):
-        try:
-            compiling.begin(program.name, kind)
-        finally:
-            _loading.release()
+    if (program, kind) in _loaded or not _has_help() or not _loading.acquire(blocking=False):
+        yield
+        return
+    try:
+        compiling.begin(program.name, kind)
+    finally:
+        _loading.release()
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -91,19 +91,25 @@ class Predictor:
         return few
 
     def _prepare(self, gang: launch.Gang, plan: Plan, X: np.ndarray, encoded: Encoded | None, head: int) -> _Prepared:
-        net, scaling = self._network, self._network.scaling
+        scaling = self._network.scaling
+        arguments = self._arguments(plan, X, scaling, encoded, head)
+        *_, outputs, losses = arguments
+        return _Prepared(X, scaling, outputs, losses, gang.prepare(launch.PREDICT, arguments))
+
+    def _arguments(
+        self, plan: Plan, X: np.ndarray, scaling: Scaling, encoded: Encoded | None, head: int
+    ) -> tuple[Any, ...]:
+        """Of the program kernels.epoch.predict, after the ranks and control."""
+        net = self._network
         outputs = np.empty((len(X), net.sizes[-1]), net.dtype)
         losses = np.empty(0 if encoded is None else len(X))
         labels, targets = (self._no_labels, self._nothing) if encoded is None else (encoded.labels, encoded.targets)
         samples = bundle(X, scaling, labels, targets, self._nothing)
-        call = gang.prepare(launch.PREDICT, (plan.net, plan.rule(head), samples, plan.work, outputs, losses))
-        return _Prepared(X, scaling, outputs, losses, call)
+        return plan.net, plan.rule(head), samples, plan.work, outputs, losses
 
     def loading(self) -> contextlib.AbstractContextManager[None]:
         """Have the program compiled meanwhile if it must be, as what is done now will ask for predictions."""
         net = self._network
-        plan, nothing = Plan(net, n_ranks=1), self._nothing
-        X, outputs = np.empty((1, net.sizes[0]), np.float32), np.empty((1, net.sizes[-1]), net.dtype)
-        samples = bundle(X, net.scaling, self._no_labels, nothing, nothing)
-        arguments = plan.net, plan.rule(0), samples, plan.work, outputs, np.empty(0)
+        X = np.empty((1, net.sizes[0]), np.float32)
+        arguments = self._arguments(Plan(net, n_ranks=1), X, net.scaling, None, 0)
         return launch.loading(launch.PREDICT, (self._gang.control, *arguments))

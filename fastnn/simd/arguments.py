@@ -9,6 +9,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from fastnn.simd.memory import emit_array
+
 _WORD = ir.IntType(64)
 
 
@@ -32,7 +34,9 @@ class _Reader:
         if isinstance(kind, types.BaseTuple):
             return context.make_tuple(builder, kind, [self.read(field) for field in kind])
         if isinstance(kind, types.Array):
-            return self._array(kind)
+            address, *numbers = (self.word() for _ in range(1 + 2 * kind.ndim))
+            pointer = builder.inttoptr(address, ir.IntType(8).as_pointer())
+            return emit_array(context, builder, kind, pointer, numbers[: kind.ndim], numbers[kind.ndim :])
         if isinstance(kind, types.NoneType):
             return context.get_dummy_value()
         number = self.word()
@@ -40,19 +44,6 @@ class _Reader:
             bits = ir.IntType(kind.bitwidth)
             return builder.bitcast(number if bits == _WORD else builder.trunc(number, bits), as_llvm)
         return number if as_llvm == _WORD else builder.trunc(number, as_llvm)
-
-    def _array(self, kind: types.Array) -> ir.Value:
-        array = self.context.make_array(kind)(self.context, self.builder)
-        data, *numbers = (self.word() for _ in range(1 + 2 * kind.ndim))
-        self.context.populate_array(
-            array,
-            data=self.builder.inttoptr(data, array.data.type),
-            shape=cgutils.pack_array(self.builder, numbers[: kind.ndim]),
-            strides=cgutils.pack_array(self.builder, numbers[kind.ndim :]),
-            itemsize=_WORD(self.context.get_abi_sizeof(self.context.get_data_type(kind.dtype))),
-            meminfo=None,
-        )
-        return array._getvalue()
 
 
 def arguments_at(kinds: types.BaseTuple):

@@ -12,7 +12,7 @@ from fastnn.simd import target
 
 I64 = ir.IntType(64)
 
-# A matrix of numbers of any type, in any layout: a type that NumPy does not have, so nothing is read by mistake
+# A matrix of numbers of any type, in any layout: a type that NumPy does not have, and for which Numba has no code
 MATRIX = types.Array(types.voidptr, 2, "A")
 
 
@@ -36,19 +36,19 @@ def unit_of(typingctx, a):
     return types.int64(a), codegen
 
 
-def _make_view(context, builder, view_type, pointer, n):
-    """A 1-D array struct over `pointer`: no owner, so nothing is ever counted."""
-    size = I64(context.get_abi_sizeof(context.get_value_type(view_type.dtype)))
-    view = context.make_array(view_type)(context, builder)
+def emit_array(context, builder, kind, pointer, shape, strides=None):
+    """An array struct over `pointer`, of one dimension without strides: no owner, so nothing is ever counted."""
+    size = I64(context.get_abi_sizeof(context.get_value_type(kind.dtype)))
+    array = context.make_array(kind)(context, builder)
     context.populate_array(
-        view,
-        data=builder.bitcast(pointer, view.data.type),
-        shape=cgutils.pack_array(builder, [n]),
-        strides=cgutils.pack_array(builder, [size]),
+        array,
+        data=builder.bitcast(pointer, array.data.type),
+        shape=cgutils.pack_array(builder, shape),
+        strides=cgutils.pack_array(builder, strides or [size]),
         itemsize=size,
         meminfo=None,
     )
-    return view._getvalue()
+    return array._getvalue()
 
 
 @intrinsic
@@ -58,7 +58,7 @@ def view(typingctx, a, start, n):
 
     def codegen(context, builder, signature, args):
         data = context.make_array(a)(context, builder, args[0]).data
-        return _make_view(context, builder, view_type, builder.gep(data, [args[1]]), args[2])
+        return emit_array(context, builder, view_type, builder.gep(data, [args[1]]), [args[2]])
 
     return view_type(a, types.int64, types.int64), codegen
 
@@ -71,7 +71,7 @@ def view_at(dtype):
     def at(typingctx, address, n):
         def codegen(context, builder, signature, args):
             pointer = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
-            return _make_view(context, builder, view_type, pointer, args[1])
+            return emit_array(context, builder, view_type, pointer, [args[1]])
 
         return view_type(types.int64, types.int64), codegen
 

@@ -67,16 +67,16 @@ def strip_part(part, net, rule, samples, work, first, base, m, control):
     if part == _GATHER:
         gather_rows(0, net, samples, work, first, base, m, base)
     elif part == _FORWARD:
-        forward_first(0, 1, net, work, base, m, base)
-        forward_rows(net, work, base, m, key(0, 0))
+        forward_first(0, 1, net, work, work.triples, base, m, base)
+        forward_rows(0, net, work, work.triples, base, m, key(0, 0))
     elif part == _HEAD:
         for r in range(m):
             sample = np.int64(work.order[first + r])
             work.losses[base + r] = head_row(net, rule, samples, work, base + r, sample, 2 * work.flipped, factor)
     elif part == _BACKWARD:
-        backward_rows(net, work, base, m, 0, key(0, 0))
+        backward_rows(0, net, work, work.triples, base, m, key(0, 0))
     else:
-        first_layer(0, 1, net, samples, work, work.bytes, first, base, m, base, key(0, 0))
+        first_layer(0, 1, net, samples, work, work.bytes, work.triples, first, base, m, base, key(0, 0))
         learn_rows(0, net, rule, samples, work, work.bytes, first, base, m, first + m, key(0, 0), factor, control)
 
 
@@ -89,7 +89,7 @@ def step_part(rank, n_ranks, control, part, net, rule, samples, work, batch_size
     for start in range(0, samples.X.shape[0] - batch_size + 1, batch_size):
         if part > _PHASE_A:
             block = Block(batch_size if part == _PHASE_B else 0, True, True, rate, spare)
-            update_tiles(0, 1, net, rule, samples, work, work.bytes, block, start + batch_size, control)
+            update_tiles(0, 1, net, rule, samples, work, work.bytes, work.triples, block, start + batch_size, control)
         else:
             for base in range(0, batch_size, STRIP):
                 m = min(STRIP, batch_size - base)

@@ -177,6 +177,13 @@ OPTIONS: dict[str, list[Option]] = {
             "limit to the norm of the weights into a unit",
             "none",
         ),
+        Option(
+            "matmul",
+            str,
+            "fma",
+            "NAME",
+            "fma; or bf16x3, wide layers on the CPU's matrix unit (Intel AMX), as exact and faster, with other bits",
+        ),
         Option("seed", int, 0, "N", "of weights, order, dropout and validation part"),
         Option(
             "threads",

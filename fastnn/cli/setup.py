@@ -93,6 +93,7 @@ def make_trainer(data: Dataset, parts: Parts, settings: Settings) -> fastnn.Trai
             input_dropout=settings["input_dropout"],
             max_norm=settings["max_norm"],
             seed=settings["seed"],
+            matmul=settings["matmul"],
             n_threads=settings["threads"],
             verbose=settings["verbose"],
             callbacks=_callbacks(settings, "train_loss" if parts.watched is None else "val_loss"),

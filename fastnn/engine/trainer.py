@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import _checks
-from fastnn.engine import launch, schedules, scores
+from fastnn.engine import launch, matrix_unit, schedules, scores
 from fastnn.engine.callbacks import Callback
 from fastnn.engine.history import History
 from fastnn.engine.labels import Encoded, encode
@@ -49,6 +49,13 @@ class Trainer:
         Largest Euclidean norm of the weights into a unit, enforced after every step.
     seed : int
         For shuffling and dropout.
+    matmul : str
+        How products are formed. ``"fma"``: with the CPU's vectors; the same bits on every CPU. ``"bf16x3"``: those of
+        hidden layers of 384 units and more on its matrix unit (Intel AMX, on Linux; float32 networks), which is
+        faster where every thread has 32 samples of a mini-batch or more. Each float32 is split exactly into three
+        bfloat16, and of the nine products of two such triples the six largest are added up in float32: as exact as
+        a chain of fma (Henry, Tang, Heinecke 2019). The trained bits are others; they do not depend on the number
+        of threads either. Predictions are made with ``"fma"``.
     n_threads : int, optional
         Default: FASTNN_NUM_THREADS, or as many of the available cores as pay. The trained bits do not depend on it.
     verbose : int
@@ -90,6 +97,7 @@ class Trainer:
         input_dropout: float = 0.0,
         max_norm: float | None = None,
         seed: int = 0,
+        matmul: str = "fma",
         n_threads: int | None = None,
         verbose: int = 1,
         callbacks: Iterable[Callback] = (),
@@ -107,6 +115,7 @@ class Trainer:
         self.input_dropout = input_dropout
         self.max_norm = max_norm
         self.seed = seed
+        self.matmul = matmul
         self.n_threads = n_threads
         self.verbose = verbose
         if not isinstance(callbacks, Iterable):
@@ -141,11 +150,23 @@ class Trainer:
         _checks.number("l2", self.l2, 0.0)
         if self.max_norm is not None:
             _checks.number("max_norm", self.max_norm, 0.0, above=True)
+        self._check_matmul()
         self.dropout_of_levels()
         launch.most_ranks(self.n_threads)
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
                 raise TypeError(f"callbacks must be fastnn.Callback objects, got {callback!r}")
+
+    def _check_matmul(self) -> None:
+        if _checks.choice("matmul", self.matmul, ("fma", "bf16x3")) == "fma":
+            return
+        if self.net.dtype != np.float32:
+            raise ValueError(f"matmul='bf16x3' is for float32 networks, this one is {self.net.dtype}; use matmul='fma'")
+        if not matrix_unit.is_allowed():
+            raise ValueError(
+                "matmul='bf16x3' needs a CPU with a matrix unit for bfloat16 (Intel AMX) and Linux 5.16 or later; "
+                "this machine offers none, so use matmul='fma'"
+            )
 
     def _check_monitors(self) -> None:
         """Without a validation set: raise if a callback or the schedule wants to watch one."""

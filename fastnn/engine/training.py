@@ -15,7 +15,7 @@ from fastnn.engine.history import History
 from fastnn.engine.labels import Encoded
 from fastnn.engine.progress import Progress
 from fastnn.engine.samples import bundle, has_idle_inputs
-from fastnn.engine.workspace import Plan, stay_bytes
+from fastnn.engine.workspace import Plan, is_wide, stay_bytes
 from fastnn.kernels.control import BAD, PROGRESS, STOP
 from fastnn.ops.codes import HEADS
 
@@ -65,6 +65,7 @@ class Training:
         dropout = trainer.dropout_of_levels()
         has_idle = has_idle_inputs(X, net.input_offset)
         keeps_bytes = has_idle and stay_bytes(net, X, self.batch_size, dropout)
+        triples = trainer.matmul == "bf16x3" and any(is_wide(net, l) for l in range(len(net.sizes)))
         self.n_ranks = costs.useful_ranks(net, self.batch_size, trainer.n_threads, measures=not keeps_bytes)
         self.plan = Plan(
             net,
@@ -73,8 +74,9 @@ class Training:
             n_samples=len(X),
             dropout=dropout,
             update=update,
-            skip_zeros=has_idle,
+            skip_zeros=has_idle and not (triples and is_wide(net, 1)),
             keeps_bytes=keeps_bytes,
+            triples=triples,
         )
         self.rule = self.plan.rule(
             HEADS[net.output, trainer.loss],

@@ -11,10 +11,10 @@ import numpy as np
 
 from fastnn.engine.parameters import aligned_zeros
 from fastnn.kernels import bundles, panels
-from fastnn.kernels.bundles import LISTS, STRIP, Net, Rule, Work
+from fastnn.kernels.bundles import CHUNK, LISTS, STRIP, Net, Rule, Work
 from fastnn.ops.codes import ACTIVATIONS, NEEDS_Z, OUTPUTS, RULES, SLOTS
 from fastnn.simd import target
-from fastnn.simd.target import LIST_SLACK, WORD_BITS
+from fastnn.simd.target import LIST_SLACK, PAIRS_STEP, ROWS_STEP, STEP_TERMS, WORD_BITS
 
 if TYPE_CHECKING:
     from fastnn.engine.network import MLP
@@ -26,6 +26,8 @@ BYTE_BLOCK = 256
 # They do in mini-batches of so many. An epoch of 784-5-10 in float64, one thread, took 0.66 of the time at 32, 0.5 at
 # 1024; of 784-16-10 in float32 0.93 and 0.86. At 16 two threads took longer
 BYTES_PAY = 32
+# Numbers of triples for which a rank has room at least: of 900 inputs at 128 samples; they stay in L2
+TRIPLES = 384 * 1024
 
 
 def goes_by_units(network: MLP, n_ranks: int, batch_size: int) -> bool:
@@ -37,6 +39,12 @@ def goes_by_units(network: MLP, n_ranks: int, batch_size: int) -> bool:
     width = panels.padded(network.sizes[1], network.dtype)
     panel = target.PANEL_UNITS * panels.unit(network.dtype)
     return n_ranks > 1 and width >= n_ranks * panel and batch_size <= width
+
+
+def is_wide(network: MLP, level: int) -> bool:
+    """Whether a level is one of those whose deltas lie in panels."""
+    hidden = 0 < level < len(network.sizes) - 1
+    return hidden and panels.padded(network.sizes[level], network.dtype) >= bundles.WIDE
 
 
 def stay_bytes(network: MLP, X: np.ndarray, batch_size: int, dropout: list[float]) -> bool:
@@ -71,6 +79,8 @@ class Plan:
         Look for inputs that are zero throughout a strip of samples, and leave them out; the bits stay.
     keeps_bytes : bool
         The first layer is that of kernels.narrow, for which zeros must be skipped; the bits stay.
+    triples : bool
+        The products of wide layers are those of kernels.triples; the bits are others.
 
     Attributes
     ----------
@@ -90,6 +100,7 @@ class Plan:
         update: str = "sgd",
         skip_zeros: bool = False,
         keeps_bytes: bool = False,
+        triples: bool = False,
     ) -> None:
         self.network = network
         self.dtype = network.dtype
@@ -116,6 +127,7 @@ class Plan:
             skip_zeros=skip_zeros,
             by_units=by_units,
             keeps_bytes=keeps_bytes,
+            triples=triples,
         )
         if keeps_bytes:
             self.work.rows[levels[0, bundles.ACTS]] = 1
@@ -155,7 +167,7 @@ class Plan:
                 end += matrix
             if level > 0:
                 width, panel = row[bundles.WIDTH], target.PANEL_UNITS * panels.unit(self.dtype)
-                wide = hidden and width >= bundles.WIDE
+                wide = is_wide(net, level)
                 row[bundles.DELTAS] = end
                 row[bundles.D_ROW] = panel if wide else ld
                 row[bundles.D_PANEL] = self.block * panel if wide else panel
@@ -173,6 +185,7 @@ class Plan:
         skip_zeros: bool,
         by_units: bool,
         keeps_bytes: bool,
+        triples: bool,
     ) -> Work:
         lanes = panels.unit(self.dtype)
         widest = int(levels[1:, bundles.WIDTH].max())
@@ -192,6 +205,8 @@ class Plan:
             # behind the row block as many samples as a tile has, and for each rank those that it has turned
             raw = aligned_zeros((self.block + lanes * (1 + n_ranks)) * self._byte_distance(), np.uint8)
             gradients += (lanes + 1) * self._byte_distance()
+        strip_triples = STRIP // target.BLOCK_ROWS * (max(sizes) // STEP_TERMS) * ROWS_STEP + 2 * CHUNK * PAIRS_STEP
+        triples_size = max(strip_triples, TRIPLES) if triples else 0
         return Work(
             rows=aligned_zeros(n_rows, self.dtype),
             private=aligned_zeros(private * n_ranks, self.dtype),
@@ -207,6 +222,8 @@ class Plan:
             lists=np.zeros(LISTS * list_size * n_ranks if skip_zeros else 0, np.int64),
             list_size=list_size,
             bytes=raw,
+            triples=aligned_zeros(triples_size * n_ranks, np.uint16) if triples else None,
+            triples_size=triples_size,
             order=np.arange(n_samples, dtype=np.int32),
         )
 

@@ -22,6 +22,8 @@ LEVEL_WORDS = 11
 
 # Samples of a strip are taken through all layers together: their activations stay in L2
 STRIP = 64
+# Steps of a panel of weights that are split into triples together: with as many of the other factor they stay in L1
+CHUNK = 2
 # Hidden levels of so many units are wide (see wide.py)
 WIDE = 384
 # Lists of terms that a rank keeps at a time
@@ -117,4 +119,6 @@ class Work(NamedTuple):
     lists: np.ndarray  # int64, flat: LISTS lists of terms a rank
     list_size: int  # places of a list
     bytes: np.ndarray | None  # uint8, flat: the row block, if narrow.py has the first layer (a program apart)
+    triples: np.ndarray | None  # uint16, flat: `triples_size` a rank, if triples.py has wide layers (a program apart)
+    triples_size: int
     order: np.ndarray  # int32 (n,): the samples of the epoch in the order of their use; empty: as they come

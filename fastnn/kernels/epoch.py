@@ -41,7 +41,7 @@ def learn_rows(rank, net, rule, samples, work, raw, first, base, m, following, r
     Ranks       write their own rows of `rows` and `losses`, and their own parts of private
     """
     mine = rank * work.private_size
-    forward_rows(net, work, base, m, row_key)
+    forward_rows(rank, net, work, work.triples, base, m, row_key)
     spare = mine + 2 * work.flipped
     for r in range(base, base + m):
         ask_for_following(net, samples, work, raw, following + r - base)
@@ -52,7 +52,7 @@ def learn_rows(rank, net, rule, samples, work, raw, first, base, m, following, r
         work.losses[r] = loss
         if not (loss - loss == 0):
             atomic_store(control, BAD, 1)
-    backward_rows(net, work, base, m, mine, row_key)
+    backward_rows(rank, net, work, work.triples, base, m, row_key)
 
 
 @piece
@@ -68,12 +68,14 @@ def learn_block(b0, n, row_key, factor, rank, n_ranks, control, net, rule, sampl
     begin_block(rank, work, work.bytes)
     if work.copy_rows > 0:
         for r in range(0, n, STRIP):
-            first_layer(rank, n_ranks, net, samples, work, work.bytes, b0 + r, r, min(STRIP, n - r), r, row_key)
+            first_layer(
+                rank, n_ranks, net, samples, work, work.bytes, work.triples, b0 + r, r, min(STRIP, n - r), r, row_key
+            )
         barrier(n_ranks, control)
     for r in range(r0, r1, STRIP):
         m = min(STRIP, r1 - r)
         if work.copy_rows == 0:
-            first_layer(rank, n_ranks, net, samples, work, work.bytes, b0 + r, r, m, r - r0, row_key)
+            first_layer(rank, n_ranks, net, samples, work, work.bytes, work.triples, b0 + r, r, m, r - r0, row_key)
         following = b0 + (r + m if r + m < r1 else n + r0)
         learn_rows(rank, net, rule, samples, work, work.bytes, b0 + r, r, m, following, row_key, factor, control)
 
@@ -115,7 +117,7 @@ def learn_step(address, rank, n_ranks, control, net, rule, samples, work, start,
         if atomic_load(control, BAD) != 0 or atomic_load(control, ABORT) != 0:
             return loss, True
         block = Block(n, b0 == start, b0 + n == stop, net.params.dtype.type(rate), mine + 2 * work.flipped)
-        update_tiles(rank, n_ranks, net, rule, samples, work, work.bytes, block, b0 + n, control)
+        update_tiles(rank, n_ranks, net, rule, samples, work, work.bytes, work.triples, block, b0 + n, control)
         if rank == 0:
             for r in range(n):
                 loss += work.losses[r]
@@ -192,10 +194,10 @@ def predict(rank, n_ranks, control, net, rule, samples, work, outputs, losses):
         if first >= samples.X.shape[0]:
             break
         m = min(STRIP, samples.X.shape[0] - first)
-        first_layer(rank, n_ranks, net, samples, work, work.bytes, first, base, m, 0, key(0, 0))
+        first_layer(rank, n_ranks, net, samples, work, work.bytes, work.triples, first, base, m, 0, key(0, 0))
         if samples.kind > 0 and not all_finite(net, work, base, m):
             atomic_store(control, BAD, 1)
-        forward_rows(net, work, base, m, key(0, 0))
+        forward_rows(rank, net, work, work.triples, base, m, key(0, 0))
         for r in range(m):
             if losses.shape[0] > 0:
                 losses[first + r] = head_row(net, rule, samples, work, base + r, first + r, spare, one)

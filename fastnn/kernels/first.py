@@ -18,6 +18,7 @@ from fastnn.kernels.matmul import forward_listed, forward_panel, listed_rows, pa
 from fastnn.kernels.narrow import forward_bytes, gather_bytes
 from fastnn.kernels.rows import activate_rows
 from fastnn.kernels.sparse import list_inputs, padded_words
+from fastnn.kernels.triples import forward_triples, is_wide
 from fastnn.simd.memory import unit_of, view
 from fastnn.simd.target import WORD_BITS
 
@@ -55,7 +56,7 @@ def list_terms(rank, net, work, m, done, n_columns):
 
 
 @piece
-def forward_first(rank, n_ranks, net, work, base, m, done):
+def forward_first(rank, n_ranks, net, work, triples, base, m, done):
     """held of level 1, in this rank's columns, from acts of level 0."""
     levels, rows = net.levels, work.rows
     panel = panel_of(rows)
@@ -65,6 +66,9 @@ def forward_first(rank, n_ranks, net, work, base, m, done):
     lists = rank * LISTS * work.list_size
     I, a_row, z_row = levels[0, UNITS], levels[0, LD], levels[1, LD]
     a0, z0 = levels[0, ACTS] + at * a_row, levels[1, HELD] + base * z_row
+    if triples is not None and is_wide(net, 1):
+        forward_triples(rank, net, work, triples, 1, m, a0, z0, c0, c1)
+        return
     for j in range(c0, c1, panel):
         w0, width = levels[1, PARAMS] + j * (I + 1), min(panel, c1 - j)
         if height > 0:
@@ -77,15 +81,15 @@ def forward_first(rank, n_ranks, net, work, base, m, done):
 
 
 @piece
-def first_layer(rank, n_ranks, net, samples, work, raw, first, base, m, done, row_key):
+def first_layer(rank, n_ranks, net, samples, work, raw, triples, first, base, m, done, row_key):
     """All of it for m samples of the row block: gathered, their acts of level 0, held of level 1.
 
-    raw         work.bytes: of an argument that is None, the code that it leads to is not compiled
+    raw, triples    work.bytes and work.triples: of an argument that is None, what it leads to is not compiled
     """
     if raw is None:
         gather_rows(rank, net, samples, work, first, base, m, done)
         activate_rows(net, work, 0, rank * work.copy_rows + base, m, base, row_key)
-        forward_first(rank, n_ranks, net, work, base, m, done)
+        forward_first(rank, n_ranks, net, work, triples, base, m, done)
     else:
         gather_bytes(rank, net, samples, work, first, base, m, done)
         forward_bytes(rank, net, samples, work, base, m)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from fastnn._jit import piece
 from fastnn.kernels.bundles import ACTIVATION, ACTS, D_PANEL, D_ROW, DELTAS, DROP, HELD, LD, PARAMS, STRIP, UNITS, WIDTH
 from fastnn.kernels.matmul import backward_layer, forward_panel, panel_of
+from fastnn.kernels.triples import backward_triples, forward_triples, is_wide
 from fastnn.ops.activations import activate, multiply_slope, slope_needs_z
 from fastnn.ops.codes import HEADS
 from fastnn.ops.heads import link, loss_and_delta
@@ -55,9 +56,10 @@ def activate_rows(net, work, l, at, m, base, row_key):
 
 
 @piece
-def forward_rows(net, work, base, m, row_key):
+def forward_rows(rank, net, work, triples, base, m, row_key):
     """held of levels 2, 3 ... from held of level 1, and acts of all but the last, whose held are the logits.
 
+    triples     work.triples, as `raw` in first_layer
     row_key     identifies (seed, epoch, step, row block): what dropout draws from
     """
     levels, rows = net.levels, work.rows
@@ -67,6 +69,9 @@ def forward_rows(net, work, base, m, row_key):
         I, a_row = levels[l - 1, UNITS], levels[l - 1, LD]
         width, z_row = levels[l, WIDTH], levels[l, LD]
         a0, z0 = levels[l - 1, ACTS] + base * a_row, levels[l, HELD] + base * z_row
+        if triples is not None and is_wide(net, l):
+            forward_triples(rank, net, work, triples, l, m, a0, z0, 0, width)
+            continue
         for j in range(0, width, panel):
             w0, w = levels[l, PARAMS] + j * (I + 1), min(panel, width - j)
             forward_panel(m, w, rows, a0, a_row, net.params, w0, rows, z0 + j, z_row, work.every, I + 1)
@@ -178,22 +183,26 @@ def finish_deltas(net, work, l, base, m, t0, block, row_key):
 
 
 @piece
-def backward_rows(net, work, base, m, mine, row_key):
+def backward_rows(rank, net, work, triples, base, m, row_key):
     """deltas of all levels from those of the last one.
 
-    mine        where this rank's part of `private` begins
+    triples     as in forward_rows
     """
     levels = net.levels
     lanes = unit_of(work.rows)
+    mine = rank * work.private_size
     here, below, block = mine, mine + work.flipped, mine + 2 * work.flipped
     n = (m + lanes - 1) // lanes * lanes
     last = levels.shape[0] - 1
     if last > 1:
         flip_output_deltas(net, work, base, m, here, block)
     for l in range(last, 1, -1):
-        backward_layer(
-            n, levels[l - 1, UNITS], levels[l, UNITS], net.params, levels[l, PARAMS], work.private, here, STRIP,
-            work.private, below, work.every,
-        )  # fmt: skip
+        if triples is not None and is_wide(net, l):
+            backward_triples(rank, net, work, triples, l, here, below)
+        else:
+            backward_layer(
+                n, levels[l - 1, UNITS], levels[l, UNITS], net.params, levels[l, PARAMS], work.private, here, STRIP,
+                work.private, below, work.every,
+            )  # fmt: skip
         finish_deltas(net, work, l - 1, base, m, below, block, row_key)
         here, below = below, here

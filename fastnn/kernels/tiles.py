@@ -128,10 +128,10 @@ def update_first(rank, n_ranks, net, rule, samples, work, block, following):
 
 
 @piece
-def update_tiles(rank, n_ranks, net, rule, samples, work, raw, block, following, control):
+def update_tiles(rank, n_ranks, net, rule, samples, work, raw, triples, block, following, control):
     """This rank's share of every layer: a range of inputs in every panel, so that it reads only its own columns of A.
 
-    raw         work.bytes, as in first_layer
+    raw, triples    as in first_layer
     following   the place in the order after the row block
 
     Ranks       write disjoint parts of params, slots and gradients
@@ -149,7 +149,7 @@ def update_tiles(rank, n_ranks, net, rule, samples, work, raw, block, following,
         done = 0
     for l in range(done + 1, levels.shape[0]):
         if goes_wide(net, block, l):
-            update_wide(rank, n_ranks, net, rule, work, block, l)
+            update_wide(rank, n_ranks, net, rule, work, triples, block, l)
         else:
             width = levels[l, WIDTH]
             step = tile_rows(min(panel, width), lanes)

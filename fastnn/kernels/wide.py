@@ -14,8 +14,10 @@ from fastnn.kernels.descent import descend_by_gradient, has_penalties
 from fastnn.kernels.first import own_columns
 from fastnn.kernels.gang import share
 from fastnn.kernels.matmul import descend_wide_tile, panel_of, tile_rows
+from fastnn.kernels.triples import descend_triples, goes_in_triples, inputs_at_once, is_wide
 from fastnn.simd.memory import transpose_block, unit_of
 from fastnn.simd.microkernel import PACE
+from fastnn.simd.target import BLOCK_ROWS
 
 # Mini-batches of so many samples go this way. With fewer a tile would ask for too little of the next one's weights
 SAMPLES = 24
@@ -26,7 +28,7 @@ TILES = 32
 @op
 def goes_wide(net, block, l):
     """Whether layer l is one for update_wide: the deltas lie in panels."""
-    return block.m >= SAMPLES and net.levels[l, D_ROW] < net.levels[l, WIDTH]
+    return block.m >= SAMPLES and is_wide(net, l)
 
 
 @piece
@@ -60,11 +62,15 @@ def update_inputs(net, rule, work, block, l, turned, distance, j, start, stop):
 
 
 @piece
-def update_wide(rank, n_ranks, net, rule, work, block, l):
-    """This rank's share of layer l: a range of inputs, or if it is the first and goes by units, its own columns."""
+def update_wide(rank, n_ranks, net, rule, work, triples, block, l):
+    """This rank's share of layer l: a range of inputs, or if it is the first and goes by units, its own columns.
+
+    triples     as in first_layer
+    """
     levels, rows = net.levels, work.rows
     panel, lanes, a_row = panel_of(rows), unit_of(rows), levels[l - 1, LD]
-    step = tile_rows(panel, lanes)
+    in_triples = triples is not None and goes_in_triples(net, block, l)
+    step = BLOCK_ROWS if in_triples else tile_rows(panel, lanes)
     acts, c0, c1 = levels[l - 1, ACTS], 0, levels[l, WIDTH]
     start, stop = share(levels[l - 1, UNITS] + 1, rank, n_ranks, step)
     if l == 1 and work.copy_rows > 0:
@@ -73,12 +79,16 @@ def update_wide(rank, n_ranks, net, rule, work, block, l):
         start, stop = 0, levels[0, UNITS] + 1
     turned = block.spare - 2 * work.flipped  # the transposed deltas of phase A are no longer needed
     distance = (block.m + lanes - 1) // lanes * lanes
-    chunk = min((2 * work.flipped // distance - lanes) // step, TILES) * step
+    most = inputs_at_once(work, block) if in_triples else TILES * step
+    chunk = min((2 * work.flipped // distance - lanes) // step * step, most)
     for i0 in range(start, stop, chunk):
         i1 = min(i0 + chunk, stop)
         for i in range(i0, i1, lanes):  # whole blocks, so up to one more of inputs and of samples
             for r in range(0, block.m, lanes):
                 out = turned + (i - i0) * distance + r
                 transpose_block(rows, acts + r * a_row + i, a_row, work.private, out, distance)
-        for j in range(c0, c1, panel):
+        done = c0
+        if triples is not None and in_triples:
+            done = descend_triples(rank, net, rule, work, triples, block, l, turned, distance, c0, c1, i0, i1)
+        for j in range(done, c1, panel):
             update_inputs(net, rule, work, block, l, turned, distance, j, i0, i1)

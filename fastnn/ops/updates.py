@@ -9,6 +9,7 @@ from fastnn._jit import piece
 from fastnn.ops.codes import RULES, SLOTS
 from fastnn.simd.microkernel import updating_tile
 from fastnn.simd.scalar import constant, fma
+from fastnn.simd.triples import descending_tile
 from fastnn.simd.vectors import update_loop
 
 _zero = constant(0.0)
@@ -51,3 +52,5 @@ update = update_loop(_RULES)
 # the same for the sums of a register tile, which are not stored
 update_tile = updating_tile(_RULES)
 update_asking_tile = updating_tile(_RULES, asks=True)
+# and meanwhile another block on the matrix unit
+multiply_and_descend = descending_tile(_RULES)

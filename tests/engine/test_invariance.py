@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from data import problem, sample_weights
+from marks import needs_matrix_unit
 from reference import HEADS
 
 from fastnn import MLP, SGD, Trainer
@@ -92,6 +93,25 @@ def test_wide_layers_have_the_bits_of_others(batch_size, settings, dtype, monkey
     assert (levels[1:, bundles.D_ROW] < levels[1:, bundles.WIDTH]).tolist() == [True, True, False]
     monkeypatch.setattr(bundles, "WIDE", 10**9)
     assert trained(2, **settings) == found
+
+
+@needs_matrix_unit
+@pytest.mark.parametrize(
+    ("batch_size", "settings"),
+    [
+        (20, {}),  # too few samples for a step of a sum: gradients by fma
+        (31, {}),
+        (100, {"optimizer": SGD(0.05), "dropout": 0.0}),
+        (128, {"n": 260, "sizes": (784, 512, 448, 384, 10), "dropout": 0.0}),
+        (96, {"optimizer": SGD(0.05, momentum=0.9, nesterov=True), "l1": 1e-4, "l2": 1e-3, "max_norm": 1.0}),
+        (700, {"n": 1000, "sample_weight": sample_weights(1000), "max_epochs": 1}),  # several row blocks
+    ],
+    ids=lambda value: value if isinstance(value, int) else "+".join(value),
+)
+def test_the_matrix_unit(batch_size, settings):
+    # sizes leave parts of steps, blocks and panels over
+    settings = {"sizes": (37, 400, 391, 5), "batch_size": batch_size} | settings
+    assert check(**settings, matmul="bf16x3") != trained(1, **settings)
 
 
 def test_default_and_environment_are_as_good_as_any(monkeypatch):

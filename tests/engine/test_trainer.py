@@ -19,7 +19,7 @@ from data import classification, multilabel, regression
 
 import fastnn
 from fastnn import MLP, SGD, CSVLogger, DivergenceError, EarlyStopping, LambdaCallback, ModelCheckpoint, Trainer
-from fastnn.engine import launch
+from fastnn.engine import launch, matrix_unit
 from fastnn.engine import training as training_module
 
 X, y = classification(67)
@@ -58,6 +58,7 @@ HYPERPARAMETERS = [
     ("dropout", None, TypeError, "dropout must be a number, got None"),
     ("input_dropout", 1.0, ValueError, "input_dropout must be below 1, got 1"),
     ("input_dropout", np.nan, ValueError, "input_dropout must be finite, got nan"),
+    ("matmul", "bf16", ValueError, "matmul must be one of fma, bf16x3, got 'bf16'; did you mean 'bf16x3'"),
     ("max_norm", 0.0, ValueError, "max_norm must be above 0, got 0"),
     ("max_norm", "3", TypeError, "max_norm must be a number, got '3'"),
     ("seed", -1, ValueError, "seed must be at least 0, got -1"),
@@ -107,6 +108,24 @@ def test_a_bad_optimizer_is_found_after_construction_too(settings, sentence):
 def test_a_loss_that_does_not_fit_the_output():
     with pytest.raises(ValueError, match="loss 'cross_entropy' makes no sense with output 'identity'; use loss='mse'"):
         Trainer(make_net(output="identity"))
+
+
+def test_a_matrix_unit_that_is_not_there_or_not_for_the_network(monkeypatch):
+    monkeypatch.setattr(matrix_unit, "is_allowed", lambda: True)
+    with pytest.raises(ValueError, match="'bf16x3' is for float32 networks, this one is float64; use matmul='fma'"):
+        make_trainer(make_net(dtype="float64"), matmul="bf16x3")
+    trainer = make_trainer(matmul="bf16x3")
+    monkeypatch.setattr(matrix_unit, "is_allowed", lambda: False)
+    with pytest.raises(ValueError, match=r"needs a CPU with a matrix unit .* offers none, so use matmul='fma'"):
+        trainer.fit(X, y)
+
+
+def test_a_network_without_wide_layers_has_the_same_bits_with_either_matmul(monkeypatch):
+    monkeypatch.setattr(matrix_unit, "is_allowed", lambda: True)
+    nets = [make_net(), make_net()]
+    for net, matmul in zip(nets, ("fma", "bf16x3"), strict=True):
+        make_trainer(net, matmul=matmul).fit(X, y)
+    assert nets[0].fingerprint() == nets[1].fingerprint()
 
 
 @pytest.mark.parametrize("text", ["0", "many", "1.5", "-2"])

@@ -7,6 +7,7 @@ import pytest
 import randomness
 from compare import assert_close
 from data import parameters, problem, sample_weights
+from marks import needs_matrix_unit
 from reference import HEADS
 from replay import reference_of, replay
 
@@ -35,7 +36,8 @@ def check_training(
     n_steps = -(-len(X) // settings["batch_size"])
     plan = schedules.make(schedule)
     rates = [plan.rates(e, n_steps, optimizer.learning_rate, n_epochs) for e in range(n_epochs)]
-    settings.pop("n_threads", None)
+    for name in ("n_threads", "matmul"):
+        settings.pop(name, None)
     losses = replay(
         reference,
         X,
@@ -95,6 +97,25 @@ def test_schedules(schedule, rule):
         batch_size=10,
         schedule=schedule,
         optimizer=RULES[rule],
+    )
+
+
+@needs_matrix_unit
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    ("sizes", "batch_size", "settings"),
+    [
+        ([13, 384, 5], 32, {}),
+        ([70, 400, 391, 5], 77, {"l1": 1e-4, "l2": 1e-3, "max_norm": 1.5}),
+        ([64, 448, 30, 512, 5], 64, {"dropout": 0.3, "input_dropout": 0.1, "n_threads": 2}),
+        ([1, 401, 384, 2], 600, {}),
+    ],
+)
+def test_the_matrix_unit(sizes, batch_size, settings, rule):
+    X, Y = problem("softmax", 2 * batch_size + 37, sizes[0], sizes[-1])
+    net = make_net(sizes, dtype="float32")
+    check_training(
+        net, "cross_entropy", X, Y, batch_size=batch_size, optimizer=RULES[rule], matmul="bf16x3", **settings
     )
 
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from fastnn.engine.parameters import aligned_zeros
 from fastnn.kernels import bundles, panels
-from fastnn.kernels.bundles import CHUNK, LISTS, STRIP, Net, Rule, Work
+from fastnn.kernels.bundles import LISTS, STRIP, Net, Rule, Work
 from fastnn.ops.codes import ACTIVATIONS, NEEDS_Z, OUTPUTS, RULES, SLOTS
 from fastnn.simd import target
-from fastnn.simd.target import LIST_SLACK, PAIRS_STEP, ROWS_STEP, STEP_TERMS, WORD_BITS
+from fastnn.simd.target import LIST_SLACK, SIDE, STEP, WORD_BITS
 
 if TYPE_CHECKING:
     from fastnn.engine.network import MLP
@@ -205,8 +205,8 @@ class Plan:
             # behind the row block as many samples as a tile has, and for each rank those that it has turned
             raw = aligned_zeros((self.block + lanes * (1 + n_ranks)) * self._byte_distance(), np.uint8)
             gradients += (lanes + 1) * self._byte_distance()
-        strip_triples = STRIP // target.BLOCK_ROWS * (max(sizes) // STEP_TERMS) * ROWS_STEP + 2 * CHUNK * PAIRS_STEP
-        triples_size = max(strip_triples, TRIPLES) if triples else 0
+        of_strip = (STRIP // SIDE * (max(sizes) // SIDE) + 2) * STEP
+        triples_size = max(of_strip, TRIPLES) if triples else 0
         return Work(
             rows=aligned_zeros(n_rows, self.dtype),
             private=aligned_zeros(private * n_ranks, self.dtype),

@@ -22,8 +22,6 @@ LEVEL_WORDS = 11
 
 # Samples of a strip are taken through all layers together: their activations stay in L2
 STRIP = 64
-# Steps of a panel of weights that are split into triples together: with as many of the other factor they stay in L1
-CHUNK = 2
 # Hidden levels of so many units are wide (see wide.py)
 WIDE = 384
 # Lists of terms that a rank keeps at a time

@@ -1,22 +1,23 @@
 """FLOOR 2: the products of wide layers on the CPU's matrix unit, which multiplies triples of bfloat16 (simd.triples).
 
-They are formed block by block: 32 rows of a strip and a panel forward, 32 inputs and a strip backward, 32 inputs and a
-panel in phase B. What is multiplied is split into triples once for all blocks, or if it is weights, which no core
-keeps, while the block before is multiplied. Of a sum, whole steps of 32 terms go this way; what is left, the biases
-among it, comes first, by fma (see matmul.py). So do panels that are not whole.
+They are formed in blocks of 32 x 32: of samples and units forward, of inputs and samples backward, of inputs and units
+in phase B. One factor is split into triples beforehand, for all blocks. The other, which is weights forward and
+backward, is split a step of 32 terms at a time, while the step before is multiplied; in phase B weights are updated
+meanwhile. What of a sum is no whole step, the biases among it, comes first and by fma (see matmul.py); panels that are
+not whole go that way too.
 
-`work.triples` holds a rank's factors: at first the one that stays, behind it two of the other, in turn.
+`work.triples` holds what a rank has split: at the beginning of its part the factor that stays.
 """
 
 from __future__ import annotations
 
 from fastnn._jit import op, piece
-from fastnn.kernels.bundles import CHUNK, D_PANEL, D_ROW, DELTAS, LD, PARAMS, STRIP, UNITS, WIDTH
+from fastnn.kernels.bundles import D_PANEL, D_ROW, DELTAS, LD, PARAMS, STRIP, UNITS, WIDTH
 from fastnn.kernels.descent import has_penalties
-from fastnn.kernels.matmul import forward_panel, gradient_tile, multiply
+from fastnn.kernels.matmul import forward_panel, gradient_tile, multiply, panel_of
 from fastnn.ops.updates import add_penalties, multiply_and_descend, update
 from fastnn.simd.memory import view
-from fastnn.simd.target import BLOCK_COLUMNS, BLOCK_ROWS, PAIRS_STEP, ROWS_STEP, STEP_TERMS
+from fastnn.simd.target import SIDE, STEP
 from fastnn.simd.triples import (
     close_matrix_unit,
     multiply_and_split_pairs,
@@ -26,8 +27,6 @@ from fastnn.simd.triples import (
     split_rows,
 )
 
-_BLOCK = BLOCK_ROWS * BLOCK_COLUMNS
-
 
 @op
 def is_wide(net, l):
@@ -36,50 +35,64 @@ def is_wide(net, l):
 
 
 @op
-def copy_block(source, s0, s_row, out, o0, o_row, rows):
-    """out = so many rows of a block."""
-    for r in range(rows):
-        a, b = view(source, s0 + r * s_row, BLOCK_COLUMNS), view(out, o0 + r * o_row, BLOCK_COLUMNS)
-        for i in range(BLOCK_COLUMNS):
+def pace_of(items, blocks, steps):
+    """Items that are done with each of the six products of a step, so that they end with the blocks."""
+    products = 6 * blocks * steps
+    return (items + products - 1) // products
+
+
+@op
+def copy_rows(source, s0, s_row, out, o0, o_row, n, columns):
+    """out = n rows of so many columns."""
+    for r in range(n):
+        a, b = view(source, s0 + r * s_row, columns), view(out, o0 + r * o_row, columns)
+        for i in range(columns):
             b[i] = a[i]
 
 
-@piece
-def forward_steps(m, triples, t0, steps, W, w0, w_next, Z, z0, z_row, spare, s0, turn):
-    """Z[m, columns of a panel] += A @ W, whole steps; returns which of the two places for weights has the next.
+@op
+def following_step(w0, width, steps, s, w_next):
+    """Where the weights begin of the step after step s; -1: there is none.
 
-    triples, t0     A's, block after block of rows, then the two places for chunks of weights
-    w0, turn        the panel, and which place has its first chunk
-    w_next          the panel that is next; -1: none
-    spare, s0       room for a block: of rows beyond m of Z nothing is written
+    w0, width   the steps' first weights, and the distance of rows
+    w_next      those of the next columns; -1: none
     """
-    n_blocks = (m + BLOCK_ROWS - 1) // BLOCK_ROWS
-    chunks = t0 + n_blocks * steps * ROWS_STEP
-    rest = m % BLOCK_ROWS
-    z_rest = z0 + (m - rest) * z_row
+    return w0 + (s + 1) * SIDE * width if s + 1 < steps else w_next
+
+
+@piece
+def forward_columns(m, triples, mine, steps, W, w0, w_next, Z, z0, z_row, private, spare, turn):
+    """Z[m, SIDE] += A @ W, whole steps, for the columns of a whole panel that begin at w0.
+
+    mine        A's triples, then two places for a step of W's, of which `turn` holds the first one
+    w_next      what comes next, and is split meanwhile; -1: nothing
+    spare       room for a block in `private`, for in Z nothing is written beyond row m
+
+    Returns whose turn it is then.
+    """
+    width, whole, rest = panel_of(W), m // SIDE, m % SIDE
+    weights = mine + (m + SIDE - 1) // SIDE * steps * STEP
+    z_rest, distance = z0 + whole * SIDE * z_row, steps * STEP
     if rest > 0:
-        copy_block(Z, z_rest, z_row, spare, s0, BLOCK_COLUMNS, rest)
-    for s in range(0, steps, CHUNK):
-        n = min(CHUNK, steps - s)
-        follows, n_next = w0 + (s + n) * STEP_TERMS * BLOCK_COLUMNS, min(CHUNK, steps - s - n)
-        if s + n == steps:
-            follows, n_next = w_next, min(CHUNK, steps) if w_next >= 0 else 0
-        here, there = chunks + turn * CHUNK * PAIRS_STEP, chunks + (1 - turn) * CHUNK * PAIRS_STEP
-        pairs = n_next * (STEP_TERMS // 2)
-        done = 0
-        for b in range(n_blocks):
-            a = t0 + (b * steps + s) * ROWS_STEP
-            until = pairs * (b + 1) // n_blocks
-            count, source, out = until - done, follows + done * 2 * BLOCK_COLUMNS, there + done * (6 * BLOCK_COLUMNS)
-            if (b + 1) * BLOCK_ROWS <= m:
-                c = z0 + b * BLOCK_ROWS * z_row
-                multiply_and_split_pairs(triples, a, here, n, Z, c, z_row, True, count, 1, W, source, out)
-            else:
-                multiply_and_split_pairs(triples, a, here, n, spare, s0, BLOCK_COLUMNS, True, count, 1, W, source, out)
-            done = until
+        copy_rows(Z, z_rest, z_row, private, spare, SIDE, rest, SIDE)
+    for s in range(steps):
+        here, there = weights + turn * STEP, weights + (1 - turn) * STEP
+        follows = following_step(w0, width, steps, s, w_next)
+        n = SIDE // 2 if follows >= 0 else 0
+        if whole > 0:
+            multiply_and_split_pairs(
+                triples, mine + s * STEP, distance, here, 0, 1, whole, Z, z0, z_row, SIDE * z_row, True,
+                n, pace_of(n, whole, 1), W, follows, width, there,
+            )  # fmt: skip
+            n = 0
+        if rest > 0:
+            multiply_and_split_pairs(
+                triples, mine + whole * distance + s * STEP, 0, here, 0, 1, 1, private, spare, SIDE, 0, True,
+                n, pace_of(n, 1, 1), W, follows, width, there,
+            )  # fmt: skip
         turn = 1 - turn
     if rest > 0:
-        copy_block(spare, s0, BLOCK_COLUMNS, Z, z_rest, z_row, rest)
+        copy_rows(private, spare, SIDE, Z, z_rest, z_row, rest, SIDE)
     return turn
 
 
@@ -87,29 +100,29 @@ def forward_steps(m, triples, t0, steps, W, w0, w_next, Z, z0, z_row, spare, s0,
 def forward_triples(rank, net, work, triples, l, m, a0, z0, c0, c1):
     """Columns c0 .. c1 of held of level l, m rows from z0 on, from acts of level l - 1 from a0 on."""
     levels, rows, params = net.levels, work.rows, net.params
-    I, a_row, z_row = levels[l - 1, UNITS], levels[l - 1, LD], levels[l, LD]
-    steps = I // STEP_TERMS
+    I, a_row, z_row, panel = levels[l - 1, UNITS], levels[l - 1, LD], levels[l, LD], panel_of(rows)
+    p0, steps = levels[l, PARAMS], I // SIDE
     mine, spare = rank * work.triples_size, rank * work.private_size + 2 * work.flipped
-    n_blocks = (m + BLOCK_ROWS - 1) // BLOCK_ROWS
-    for b in range(n_blocks):
-        n = min(BLOCK_ROWS, m - b * BLOCK_ROWS)
-        split_rows(rows, a0 + b * BLOCK_ROWS * a_row, a_row, n, steps, triples, mine + b * steps * ROWS_STEP)
-    whole = c0 + (c1 - c0) // BLOCK_COLUMNS * BLOCK_COLUMNS
-    p0 = levels[l, PARAMS]
-    if whole > c0:
-        split_pairs(params, p0 + c0 * (I + 1), min(CHUNK, steps), triples, mine + n_blocks * steps * ROWS_STEP)
+    for r in range(0, m, SIDE):
+        split_rows(rows, a0 + r * a_row, a_row, min(SIDE, m - r), steps, triples, mine + r // SIDE * steps * STEP)
+    whole = c0 + (c1 - c0) // panel * panel
+    if whole > c0 and steps > 0:
+        split_pairs(params, p0 + c0 * (I + 1), panel, 1, triples, mine + (m + SIDE - 1) // SIDE * steps * STEP)
     open_matrix_unit()
     turn = 0
-    for j in range(c0, whole, BLOCK_COLUMNS):
+    for j in range(c0, whole, panel):
         w0 = p0 + j * (I + 1)
-        w_next = w0 + BLOCK_COLUMNS * (I + 1) if j + BLOCK_COLUMNS < whole else -1
         multiply(
-            m, BLOCK_COLUMNS, rows, a0, a_row, 1, params, w0, BLOCK_COLUMNS, rows, z0 + j, z_row,
-            work.every, steps * STEP_TERMS, I + 1 - steps * STEP_TERMS, False, params, -1, 0,
+            m, panel, rows, a0, a_row, 1, params, w0, panel, rows, z0 + j, z_row,
+            work.every, steps * SIDE, I + 1 - steps * SIDE, False, params, -1, 0,
         )  # fmt: skip
-        turn = forward_steps(
-            m, triples, mine, steps, params, w0, w_next, rows, z0 + j, z_row, work.private, spare, turn
-        )
+        for i in range(0, panel, SIDE):
+            w_next = w0 + i + SIDE
+            if i + SIDE == panel:
+                w_next = w0 + panel * (I + 1) if j + panel < whole else -1
+            turn = forward_columns(
+                m, triples, mine, steps, params, w0 + i, w_next, rows, z0 + j + i, z_row, work.private, spare, turn
+            )
     close_matrix_unit()
     if whole < c1:
         w0 = p0 + whole * (I + 1)
@@ -117,91 +130,106 @@ def forward_triples(rank, net, work, triples, l, m, a0, z0, c0, c1):
 
 
 @piece
+def backward_inputs(triples, mine, steps, W, w0, w_next, n_next, I, out, o0, accumulate, turn):
+    """out[SIDE, STRIP] (+)= W @ T for SIDE inputs, whole steps.
+
+    mine        T's triples, a half of the strip after the other, then two places for a step of W's, of which `turn`
+                holds the first one
+    w0, w_next  these inputs' weights in the first panel, and the next inputs', of which there are n_next
+
+    Returns whose turn it is then.
+    """
+    panel = panel_of(W)
+    weights = mine + 2 * steps * STEP
+    for s in range(steps):
+        column = (s + 1) * SIDE
+        follows, n = w0 + column // panel * panel * (I + 1) + column % panel, SIDE
+        if s + 1 == steps:
+            follows, n = w_next, n_next
+        multiply_and_split_rows(
+            triples, weights + turn * STEP, 0, mine + s * STEP, steps * STEP, 1, 2, out, o0, STRIP, SIDE,
+            accumulate or s > 0, n, pace_of(n, 2, 1), W, follows, panel, weights + (1 - turn) * STEP,
+        )  # fmt: skip
+        turn = 1 - turn
+    return turn
+
+
+@piece
 def backward_triples(rank, net, work, triples, l, here, below):
     """As matmul.backward_layer, for a whole strip: what comes through layer l, from its transposed deltas."""
     levels, private, params = net.levels, work.private, net.params
-    I, O, p0 = levels[l - 1, UNITS], levels[l, UNITS], levels[l, PARAMS]
-    panels = O // BLOCK_COLUMNS
-    rest, steps = O - panels * BLOCK_COLUMNS, BLOCK_COLUMNS // STEP_TERMS
+    I, O, p0, panel = levels[l - 1, UNITS], levels[l, UNITS], levels[l, PARAMS], panel_of(private)
+    whole = O // panel * panel
+    rest, steps = O - whole, whole // SIDE
     mine, spare = rank * work.triples_size, rank * work.private_size + 2 * work.flipped
     if rest > 0:
-        w0, width = p0 + panels * BLOCK_COLUMNS * (I + 1), levels[l, WIDTH] - panels * BLOCK_COLUMNS
-        t = here + panels * BLOCK_COLUMNS * STRIP
-        multiply(I, STRIP, params, w0, width, 1, private, t, STRIP, private, below, STRIP, work.every, 0, rest, False,
-                 params, -1, 0)  # fmt: skip
-    split_pairs(private, here, panels * steps, triples, mine)
-    chunks = mine + panels * steps * PAIRS_STEP
-    split_rows(params, p0, BLOCK_COLUMNS, BLOCK_ROWS, steps, triples, chunks)
+        multiply(
+            I, STRIP, params, p0 + whole * (I + 1), levels[l, WIDTH] - whole, 1, private, here + whole * STRIP, STRIP,
+            private, below, STRIP, work.every, 0, rest, False, params, -1, 0,
+        )  # fmt: skip
+    for half in range(2):
+        split_pairs(private, here + half * SIDE, STRIP, steps, triples, mine + half * steps * STEP)
+    split_rows(params, p0, panel, min(SIDE, I), 1, triples, mine + 2 * steps * STEP)
     turn = 0
     open_matrix_unit()
-    for i in range(0, I, BLOCK_ROWS):
-        height = min(BLOCK_ROWS, I - i)
-        out = below + i * STRIP if height == BLOCK_ROWS else spare
-        if height < BLOCK_ROWS and rest > 0:
-            copy_block(private, below + i * STRIP, STRIP, private, out, STRIP, height)
-        for p in range(panels):
-            follows, n_next = p0 + (p + 1) * BLOCK_COLUMNS * (I + 1) + i * BLOCK_COLUMNS, BLOCK_ROWS
-            if p + 1 == panels:
-                follows, n_next = p0 + (i + BLOCK_ROWS) * BLOCK_COLUMNS, min(BLOCK_ROWS, I - i - BLOCK_ROWS)
-            a, next_a = chunks + turn * steps * ROWS_STEP, chunks + (1 - turn) * steps * ROWS_STEP
-            multiply_and_split_rows(
-                triples, a, mine + p * steps * PAIRS_STEP, steps, private, out, STRIP, p > 0 or rest > 0,
-                n_next, 2, params, follows, next_a,
-            )  # fmt: skip
-            turn = 1 - turn
-        if height < BLOCK_ROWS:
-            copy_block(private, out, STRIP, private, below + i * STRIP, STRIP, height)
+    for i in range(0, I, SIDE):
+        height = min(SIDE, I - i)
+        out = below + i * STRIP if height == SIDE else spare
+        if height < SIDE and rest > 0:
+            copy_rows(private, below + i * STRIP, STRIP, private, out, STRIP, height, STRIP)
+        w_next, n_next = p0 + (i + SIDE) * panel, max(min(SIDE, I - i - SIDE), 0)
+        turn = backward_inputs(
+            triples, mine, steps, params, p0 + i * panel, w_next, n_next, I, private, out, rest > 0, turn
+        )
+        if height < SIDE:
+            copy_rows(private, out, STRIP, private, below + i * STRIP, STRIP, height, STRIP)
     close_matrix_unit()
 
 
 @op
 def goes_in_triples(net, block, l):
     """Whether phase B of layer l is formed here: of a mini-batch that is one row block, and has whole steps."""
-    return is_wide(net, l) and block.first and block.last and block.m >= STEP_TERMS
+    return is_wide(net, l) and block.first and block.last and block.m >= SIDE
 
 
 @op
 def inputs_at_once(work, block):
     """How many inputs' triples there is room for, beside those of a panel of deltas."""
-    steps = block.m // STEP_TERMS
-    return (work.triples_size - steps * PAIRS_STEP) // (steps * ROWS_STEP) * BLOCK_ROWS
+    return (work.triples_size // (block.m // SIDE * STEP) - 2) * SIDE
 
 
 @piece
 def descend_panel(rank, net, rule, work, triples, block, l, turned, distance, j, start, stop):
     """Gradients of inputs start .. stop in the panel that begins at column j, and a step with them.
 
-    The step with the gradients of a block is taken while those of the next one are formed.
+    The step with the gradients of SIDE inputs is taken while those of the next ones are formed.
 
     turned, distance    where the inputs lie in `private`, each with its samples in a row, and how far apart
     """
-    private, params, slots = work.private, net.params, net.slots
-    I, m = net.levels[l - 1, UNITS], block.m
-    steps = m // STEP_TERMS
-    rest = m - steps * STEP_TERMS
+    private, params, slots, panel = work.private, net.params, net.slots, panel_of(work.private)
+    I, steps = net.levels[l - 1, UNITS], block.m // SIDE
+    done, rest, size = steps * SIDE, block.m - steps * SIDE, SIDE * panel
     mine = rank * work.triples_size
-    d0 = net.levels[l, DELTAS] + j // BLOCK_COLUMNS * net.levels[l, D_PANEL]
-    d_rest = d0 + steps * STEP_TERMS * BLOCK_COLUMNS
+    d0 = net.levels[l, DELTAS] + j // panel * net.levels[l, D_PANEL]
     p0 = net.levels[l, PARAMS] + j * (I + 1)
-    split_pairs(work.rows, d0, steps, triples, mine)
-    # at this pace a step with all numbers of a block ends with the products of the next
-    pace = (_BLOCK // 16 + 12 * steps - 1) // (12 * steps)
+    for half in range(2):
+        split_pairs(work.rows, d0 + half * SIDE, panel, steps, triples, mine + half * steps * STEP)
     at, n, g0 = p0, 0, block.spare
-    for i in range(start, stop, BLOCK_ROWS):
-        b, height = (i - start) // BLOCK_ROWS, min(BLOCK_ROWS, stop - i)
-        g1 = block.spare + b % 2 * _BLOCK
+    for i in range(start, stop, SIDE):
+        b, height = (i - start) // SIDE, min(SIDE, stop - i)
+        g1 = block.spare + b % 2 * size
         if rest > 0:
             gradient_tile(
-                height, BLOCK_COLUMNS, private, turned + (i - start) * distance + steps * STEP_TERMS, distance, 1,
-                work.rows, d_rest, BLOCK_COLUMNS, private, g1, work.every, 0, rest, False,
+                height, panel, private, turned + (i - start) * distance + done, distance, 1,
+                work.rows, d0 + done * panel, panel, private, g1, work.every, 0, rest, False,
             )  # fmt: skip
         multiply_and_descend(
-            triples, mine + steps * (PAIRS_STEP + b * ROWS_STEP), mine, steps, private, g1, rest > 0,
-            n, pace, rule.update, params, slots, at, g0, block.rate, rule.momentum,
+            triples, mine + (2 + b) * steps * STEP, 0, mine, steps * STEP, steps, 2, private, g1, panel, SIDE, rest > 0,
+            n, pace_of(size // 16, 2, steps), rule.update, params, slots, at, g0, block.rate, rule.momentum,
         )  # fmt: skip
-        at, n, g0 = p0 + i * BLOCK_COLUMNS, height * BLOCK_COLUMNS, g1
+        at, n, g0 = p0 + i * panel, height * panel, g1
         if has_penalties(rule):
-            n_weights = (min(i + height, I) - i) * BLOCK_COLUMNS
+            n_weights = (min(i + height, I) - i) * panel
             add_penalties(view(params, at, n_weights), view(private, g0, n_weights), rule.l1, rule.l2)
     update(rule.update, n, params, slots, at, private, g0, block.rate, rule.momentum)
 
@@ -209,14 +237,14 @@ def descend_panel(rank, net, rule, work, triples, block, l, turned, distance, j,
 @piece
 def descend_triples(rank, net, rule, work, triples, block, l, turned, distance, c0, c1, start, stop):
     """As descend_panel, for the whole panels of columns c0 .. c1; returns where they end."""
-    steps = block.m // STEP_TERMS
-    whole = c0 + (c1 - c0) // BLOCK_COLUMNS * BLOCK_COLUMNS
-    out = rank * work.triples_size + steps * PAIRS_STEP  # behind the triples of a panel of deltas
-    for i in range(start, stop, BLOCK_ROWS):
-        n, at = min(BLOCK_ROWS, stop - i), turned + (i - start) * distance
-        split_rows(work.private, at, distance, n, steps, triples, out + (i - start) // BLOCK_ROWS * steps * ROWS_STEP)
+    steps, panel = block.m // SIDE, panel_of(work.private)
+    whole = c0 + (c1 - c0) // panel * panel
+    out = rank * work.triples_size + 2 * steps * STEP  # behind the triples of a panel of deltas
+    for i in range(start, stop, SIDE):
+        n, at = min(SIDE, stop - i), turned + (i - start) * distance
+        split_rows(work.private, at, distance, n, steps, triples, out + (i - start) // SIDE * steps * STEP)
     open_matrix_unit()
-    for j in range(c0, whole, BLOCK_COLUMNS):
+    for j in range(c0, whole, panel):
         descend_panel(rank, net, rule, work, triples, block, l, turned, distance, j, start, stop)
     close_matrix_unit()
     return whole

@@ -17,7 +17,7 @@ from fastnn.kernels.matmul import descend_wide_tile, panel_of, tile_rows
 from fastnn.kernels.triples import descend_triples, goes_in_triples, inputs_at_once, is_wide
 from fastnn.simd.memory import transpose_block, unit_of
 from fastnn.simd.microkernel import PACE
-from fastnn.simd.target import BLOCK_ROWS
+from fastnn.simd.target import SIDE
 
 # Mini-batches of so many samples go this way. With fewer a tile would ask for too little of the next one's weights
 SAMPLES = 24
@@ -70,7 +70,7 @@ def update_wide(rank, n_ranks, net, rule, work, triples, block, l):
     levels, rows = net.levels, work.rows
     panel, lanes, a_row = panel_of(rows), unit_of(rows), levels[l - 1, LD]
     in_triples = triples is not None and goes_in_triples(net, block, l)
-    step = BLOCK_ROWS if in_triples else tile_rows(panel, lanes)
+    step = SIDE if in_triples else tile_rows(panel, lanes)
     acts, c0, c1 = levels[l - 1, ACTS], 0, levels[l, WIDTH]
     start, stop = share(levels[l - 1, UNITS] + 1, rank, n_ranks, step)
     if l == 1 and work.copy_rows > 0:

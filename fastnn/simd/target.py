@@ -37,10 +37,9 @@ IS_X86 = platform.machine().lower() in ("x86_64", "amd64", "i686")
 IS_AARCH64 = platform.machine().lower() in ("aarch64", "arm64")
 # Intel's AMX, which multiplies bfloat16 (see simd.triples). A process has to ask the system for it
 HAS_MATRIX_UNIT = {"avx512f", "amx-tile", "amx-bf16"} <= FEATURES
-# Rows and columns of a block of its products, terms of a step of their sums
-BLOCK_ROWS, BLOCK_COLUMNS, STEP_TERMS = 32, 64, 32
-# Numbers that a step of the one factor takes as triples, and of the other
-ROWS_STEP, PAIRS_STEP = 3 * BLOCK_ROWS * STEP_TERMS, 3 * BLOCK_COLUMNS * STEP_TERMS
+# Rows and columns of a block of its products, terms of a step of their sums; numbers that a step of a factor takes
+SIDE = 32
+STEP = 3 * SIDE * SIDE
 HAS_FMA = "fma" in FEATURES or not IS_X86
 
 if "avx512f" in FEATURES:

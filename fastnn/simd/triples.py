@@ -5,18 +5,20 @@ two such triples the six largest make up what one rounding leaves of the exact p
 "Leveraging the bfloat16 artificial intelligence datatype for higher-precision computations"). The unit does 16 times
 the multiplications of an FMA unit, so six of them take 0.4 of the time.
 
-    C[32, 64] (+)= A[32, k] @ B[k, 64]        k whole steps of 32 terms
+    C[32, 32] (+)= A[32, k] @ B[k, 32]        k whole steps of 32 terms
 
-Layout, uint16, flat; all of it begins on whole lines of 64 bytes
-    A       step by step ROWS_STEP numbers: row after row, of each the first, second and last parts of its 32 terms
-    B       step by step PAIRS_STEP numbers: two terms after two, of each the first, second and last parts of 64
-            columns, in which the two terms of a column are neighbours
+Layout, uint16, flat, step by step STEP numbers; a step begins on a whole line of 64 bytes
+    A       row after row, of each the first, second and last parts of its 32 terms
+    B       two terms after two, of each the first, second and last parts of 32 columns, in which the two terms of a
+            column are neighbours
 Contract
     sum     of every element from zero or from C: step after step the six products in one order, the smallest first;
             in each the unit adds even terms, odd terms, and both to the sum. So the bits depend neither on where the
             block lies nor on what else is computed. Numbers below the smallest normal count as zero.
     company what the core does meanwhile, for the unit leaves it idle: it makes triples of what is multiplied next, or
-            takes a step with finished gradients. It is all done when the block is
+            takes a step with finished gradients. It is all done when the blocks are
+    blocks  a call forms several, one after another; A, B and C of the next are some way on from those of the one before
+Steps are few at a time, so that both factors, what is made of the next, and C stay in L1 together.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastnn.simd.scalar import spread
-from fastnn.simd.target import BLOCK_COLUMNS, PAIRS_STEP, ROWS_STEP, STEP_TERMS
+from fastnn.simd.target import SIDE, STEP
 from fastnn.simd.vectors import Rule, Vector
 
 I8, I64 = ir.IntType(8), ir.IntType(64)
@@ -41,7 +43,7 @@ _VECTOR, _INTEGERS = ir.VectorType(_REAL, _LANES), ir.VectorType(ir.IntType(32),
 _WORDS = ir.VectorType(ir.IntType(16), 2 * _LANES)
 
 # Bytes from row to row of a tile of A and of B, and from part to part
-_A_ROW, _A_PART, _B_ROW, _B_PART = 192, 64, 768, 256
+_A_ROW, _A_PART, _B_ROW, _B_PART = 192, 64, 384, 128
 # Which parts of A and of B are multiplied, so that each product needs only one of them anew
 _PRODUCTS = ((0, 2), (0, 1), (1, 1), (1, 0), (2, 0), (0, 0))
 
@@ -59,10 +61,10 @@ def product_reference(A, B, C=None):
     """C (+)= A @ B as the contract says, in plain NumPy, (m, k) @ (k, n) with k whole steps."""
     total = np.zeros((A.shape[0], B.shape[1]), np.float32) if C is None else C.copy()
     a_parts, b_parts = _as_parts(A), _as_parts(B)
-    for step in range(0, A.shape[1], STEP_TERMS):
+    for step in range(0, A.shape[1], SIDE):
         for i, j in _PRODUCTS:
             sums = np.zeros((2, *total.shape), np.float32)  # of the even and of the odd terms
-            for k in range(step, step + STEP_TERMS):
+            for k in range(step, step + SIDE):
                 product = np.multiply.outer(a_parts[i][:, k], b_parts[j][k].astype(np.longdouble))
                 sums[k % 2] = (sums[k % 2] + product).astype(np.float32)
             total += sums[0] + sums[1]
@@ -103,13 +105,13 @@ def _emit_row(builder: ir.IRBuilder, source: ir.Value, out: ir.Value) -> None:
         builder.store(words, _vector_at(builder, _past(builder, out, _A_PART * part), _WORDS), align=64)
 
 
-def _emit_pair(builder: ir.IRBuilder, source: ir.Value, out: ir.Value) -> None:
-    """Two terms of B, whose rows lie together."""
+def _emit_pair(builder: ir.IRBuilder, source: ir.Value, s_row: ir.Value, out: ir.Value) -> None:
+    """Two terms of B, s_row bytes apart."""
     upper = ir.Constant(_INTEGERS, [0xFFFF0000] * _LANES)
-    for column in range(0, 256, 64):
+    for column in (0, 64):
         even, odd = (
-            _parts(builder, builder.load(_vector_at(builder, _past(builder, source, column + row)), align=4))
-            for row in (0, 256)
+            _parts(builder, builder.load(_vector_at(builder, _past(builder, row, column)), align=4))
+            for row in (source, builder.gep(source, [s_row]))
         )
         for part, (low, high) in enumerate(zip(even, odd, strict=True)):
             shifted = builder.lshr(low, ir.Constant(_INTEGERS, [16] * _LANES))
@@ -120,21 +122,20 @@ def _emit_pair(builder: ir.IRBuilder, source: ir.Value, out: ir.Value) -> None:
 class _Company:
     """What a core does while its matrix unit multiplies: items, one after another, `pace` of them at a time."""
 
-    name = "alone"
-    arg_types: tuple[ir.Type, ...] = ()
+    name: str
+    arg_types: tuple[ir.Type, ...]
 
     def begin(self, builder: ir.IRBuilder, args: list[ir.Value]) -> None:
         """Keep what changes from item to item; args begin with the number of items and the pace."""
-        self.left, self.pace, *rest = args
-        self.state = [cgutils.alloca_once_value(builder, value) for value in (self.left, *rest)]
+        left, self.pace, *places = args
+        self.state = [cgutils.alloca_once_value(builder, value) for value in (left, *places)]
 
-    def item(self, builder: ir.IRBuilder, places: list[ir.Value]) -> tuple[int, ...]:
+    def item(self, builder: ir.IRBuilder, places: list[ir.Value]) -> tuple[ir.Value, ...]:
         """Emit an item; returns by how many bytes each place moves on."""
         raise NotImplementedError
 
     def emit(self, builder: ir.IRBuilder, all_of_them: bool = False) -> None:
-        if not self.arg_types:
-            return
+        """Emit `pace` items, or all that are left."""
         left = builder.load(self.state[0])
         stop = I64(0) if all_of_them else builder.sub(left, self.pace)
         stop = builder.select(builder.icmp_signed("<", stop, I64(0)), I64(0), stop)
@@ -147,34 +148,41 @@ class _Company:
         places = [builder.load(place) for place in self.state[1:]]
         moves = self.item(builder, places)
         for variable, place, move in zip(self.state[1:], places, moves, strict=True):
-            builder.store(_past(builder, place, move), variable)
+            builder.store(builder.gep(place, [move]), variable)
         builder.store(builder.sub(left, I64(1)), self.state[0])
         builder.branch(test)
         builder.position_at_end(after)
 
 
-class _SplitPairs(_Company):
-    """Makes the next of B: places source, out."""
+class _Split(_Company):
+    """Makes triples: places source, out; then the distance of rows in `source`."""
+
+    arg_types = (I64, I64, _BYTES, _BYTES, I64)
+
+    def begin(self, builder, args):
+        *others, self.s_row = args
+        super().begin(builder, others)
+
+
+class _SplitPairs(_Split):
+    """Makes the next of B, two terms an item."""
 
     name = "pairs"
-    arg_types = (I64, I64, _BYTES, _BYTES)
-
-    def item(self, builder, places):
-        _emit_pair(builder, *places)
-        return 512, _B_ROW
-
-
-class _SplitRows(_Company):
-    """Makes the next of A, rows of two steps that lie together: places source, out."""
-
-    name = "rows"
-    arg_types = (I64, I64, _BYTES, _BYTES)
 
     def item(self, builder, places):
         source, out = places
-        _emit_row(builder, source, out)
-        _emit_row(builder, _past(builder, source, 128), _past(builder, out, 2 * ROWS_STEP))
-        return 256, _A_ROW
+        _emit_pair(builder, source, self.s_row, out)
+        return builder.mul(self.s_row, I64(2)), I64(_B_ROW)
+
+
+class _SplitRows(_Split):
+    """Makes the next of A, a row of a step an item."""
+
+    name = "rows"
+
+    def item(self, builder, places):
+        _emit_row(builder, *places)
+        return self.s_row, I64(_A_ROW)
 
 
 class _Descend(_Company):
@@ -199,12 +207,16 @@ class _Descend(_Company):
         builder.store(new_w.value, w, align=4)
         if self.has_slot:
             builder.store(new_v.value, v, align=4)
-        return 64, 64 if self.has_slot else 0, 64
+        return I64(64), I64(64 if self.has_slot else 0), I64(64)
 
 
 def _tile_function(module: ir.Module, company: _Company) -> ir.Function:
-    """The block and its company: arguments A, B, steps, C, the distance of C's rows in bytes, accumulate; company's."""
-    own = [_BYTES, _BYTES, I64, _BYTES, I64, ir.IntType(1)]
+    """The blocks and their company.
+
+    Arguments: A, B, C, by how many bytes each moves on from block to block, blocks, steps, the distance of C's rows in
+    bytes, accumulate; then those of the company.
+    """
+    own = [*[_BYTES] * 3, *[I64] * 6, ir.IntType(1)]
     fnty = ir.FunctionType(ir.VoidType(), [*own, *company.arg_types])
     fn = cgutils.get_or_insert_function(module, fnty, f"fastnn_tile_of_triples_{company.name}")
     if fn.blocks:
@@ -212,15 +224,16 @@ def _tile_function(module: ir.Module, company: _Company) -> ir.Function:
     fn.linkage = "linkonce_odr"
     fn.attributes.add("noinline")
     fn.attributes.add("nounwind")
-    a, b, steps, c, c_row, accumulate = fn.args[: len(own)]
+    *factors_and_sums, a_more, b_more, c_more, blocks, steps, c_row, accumulate = fn.args[: len(own)]
     builder = ir.IRBuilder(fn.append_basic_block("entry"))
-    if company.arg_types:
-        company.begin(builder, list(fn.args[len(own) :]))
-    with cgutils.for_range(builder, I64(2)) as half:
-        columns = builder.mul(half.index, I64(128))
-        sums = builder.gep(c, [columns])
-        low = builder.gep(sums, [builder.mul(c_row, I64(16))])
-        quarters = [sums, _past(builder, sums, 64), low, _past(builder, low, 64)]
+    company.begin(builder, list(fn.args[len(own) :]))
+    with cgutils.for_range(builder, blocks) as block:
+        a, b, c = (
+            builder.gep(start, [builder.mul(block.index, more)])
+            for start, more in zip(factors_and_sums, (a_more, b_more, c_more), strict=True)
+        )
+        low = builder.gep(c, [builder.mul(c_row, I64(16))])
+        quarters = [c, _past(builder, c, 64), low, _past(builder, low, 64)]
         with builder.if_else(accumulate) as (goes_on, begins):
             with goes_on:
                 for t, place in enumerate(quarters):
@@ -229,27 +242,31 @@ def _tile_function(module: ir.Module, company: _Company) -> ir.Function:
                 for t in range(4):
                     _call(builder, "tilezero", I8(t))
         with cgutils.for_range(builder, steps) as step:
-            a_at = builder.gep(a, [builder.mul(step.index, I64(2 * ROWS_STEP))])
-            b_at = builder.gep(b, [builder.add(columns, builder.mul(step.index, I64(2 * PAIRS_STEP)))])
-            loaded: tuple[int | None, int | None] = (None, None)
-            for product in _PRODUCTS:
-                if product[0] != loaded[0]:
-                    for t in (0, 1):
-                        place = _past(builder, a_at, _A_PART * product[0] + 16 * _A_ROW * t)
-                        _call(builder, "tileloadd64", I8(4 + t), place, I64(_A_ROW))
-                if product[1] != loaded[1]:
-                    for t in (0, 1):
-                        place = _past(builder, b_at, _B_PART * product[1] + 64 * t)
-                        _call(builder, "tileloadd64", I8(6 + t), place, I64(_B_ROW))
-                loaded = product
-                for t in range(4):
-                    _call(builder, "tdpbf16ps", I8(t), I8(4 + t // 2), I8(6 + t % 2))
-                company.emit(builder)
+            distance = builder.mul(step.index, I64(2 * STEP))
+            _emit_products(builder, builder.gep(a, [distance]), builder.gep(b, [distance]), company)
         for t, place in enumerate(quarters):
             _call(builder, "tilestored64", I8(t), place, c_row)
     company.emit(builder, all_of_them=True)
     builder.ret_void()
     return fn
+
+
+def _emit_products(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, company: _Company) -> None:
+    """A step of the sums, which are in the tiles 0 to 3: the six products, each with some company."""
+    loaded: tuple[int | None, int | None] = (None, None)
+    for product in _PRODUCTS:
+        for t in (0, 1):
+            if product[0] != loaded[0]:
+                place = _past(builder, a, _A_PART * product[0] + 16 * _A_ROW * t)
+                _call(builder, "tileloadd64", I8(4 + t), place, I64(_A_ROW))
+        for t in (0, 1):
+            if product[1] != loaded[1]:
+                place = _past(builder, b, _B_PART * product[1] + 64 * t)
+                _call(builder, "tileloadd64", I8(6 + t), place, I64(_B_ROW))
+        loaded = product
+        for t in range(4):
+            _call(builder, "tdpbf16ps", I8(t), I8(4 + t // 2), I8(6 + t % 2))
+        company.emit(builder)
 
 
 def _address(context, builder, array_type, array, offset):
@@ -284,60 +301,84 @@ def close_matrix_unit(typingctx):
 
 @intrinsic
 def split_rows(typingctx, source, s0, s_row, n, steps, out, o0):
-    """Triples of n rows of A, at most BLOCK_ROWS, of so many steps; rows are s_row apart in `source`."""
+    """Triples of n rows of A, at most SIDE, of so many steps; rows are s_row apart in `source`."""
     n64 = types.int64
 
     def codegen(context, builder, signature, args):
         source, s0, s_row, n, steps, out, o0 = args
         first = _address(context, builder, signature.args[0], source, s0)
         out = _address(context, builder, signature.args[5], out, o0)
+        s_row = builder.mul(s_row, I64(4))
         with cgutils.for_range(builder, n) as row:
-            begin = builder.gep(first, [builder.mul(row.index, builder.mul(s_row, I64(4)))])
+            begin = builder.gep(first, [builder.mul(row.index, s_row)])
             to = builder.gep(out, [builder.mul(row.index, I64(_A_ROW))])
             with cgutils.for_range(builder, steps) as step:
-                terms = builder.gep(begin, [builder.mul(step.index, I64(4 * STEP_TERMS))])
-                _emit_row(builder, terms, builder.gep(to, [builder.mul(step.index, I64(2 * ROWS_STEP))]))
+                terms = builder.gep(begin, [builder.mul(step.index, I64(4 * SIDE))])
+                _emit_row(builder, terms, builder.gep(to, [builder.mul(step.index, I64(2 * STEP))]))
         return context.get_dummy_value()
 
     return types.void(source, n64, n64, n64, n64, out, n64), codegen
 
 
 @intrinsic
-def split_pairs(typingctx, source, s0, steps, out, o0):
-    """Triples of so many steps of B, whose rows of BLOCK_COLUMNS numbers lie together in `source`."""
+def split_pairs(typingctx, source, s0, s_row, steps, out, o0):
+    """Triples of so many steps of B, SIDE columns; rows are s_row apart in `source`."""
     n64 = types.int64
 
     def codegen(context, builder, signature, args):
-        source, s0, steps, out, o0 = args
+        source, s0, s_row, steps, out, o0 = args
         source = _address(context, builder, signature.args[0], source, s0)
-        out = _address(context, builder, signature.args[3], out, o0)
-        with cgutils.for_range(builder, builder.mul(steps, I64(STEP_TERMS // 2))) as pair:
-            places = [builder.gep(p, [builder.mul(pair.index, I64(n))]) for p, n in ((source, 512), (out, _B_ROW))]
-            _emit_pair(builder, *places)
+        out = _address(context, builder, signature.args[4], out, o0)
+        s_row = builder.mul(s_row, I64(4))
+        with cgutils.for_range(builder, builder.mul(steps, I64(SIDE // 2))) as pair:
+            row = builder.gep(source, [builder.mul(pair.index, builder.mul(s_row, I64(2)))])
+            _emit_pair(builder, row, s_row, builder.gep(out, [builder.mul(pair.index, I64(_B_ROW))]))
         return context.get_dummy_value()
 
-    return types.void(source, n64, n64, out, n64), codegen
+    return types.void(source, n64, n64, n64, out, n64), codegen
 
 
-def _splitting_tile(company: Callable[[], _Company]):
-    """Make an intrinsic: a block, meanwhile `n` items of `source` from s0 on become triples in `triples` from o0 on."""
+def _block_args(context, builder, kinds, args) -> list[ir.Value]:
+    """The arguments of an intrinsic that begins with triples, as the first ones of its function."""
+    triples, a0, a_more, b0, b_more, steps, blocks, c, c0, c_row, c_more, accumulate = args
+    return [
+        *(_address(context, builder, kinds[0], triples, at) for at in (a0, b0)),
+        _address(context, builder, kinds[7], c, c0),
+        builder.mul(a_more, I64(2)), builder.mul(b_more, I64(2)), builder.mul(c_more, I64(4)), blocks, steps,
+        builder.mul(c_row, I64(4)), builder.icmp_unsigned("!=", accumulate, ir.Constant(accumulate.type, 0)),
+    ]  # fmt: skip
+
+
+_N64 = types.int64
+_N_BLOCK_ARGS = 12
+
+
+def _block_types(triples, c):
+    return triples, *[_N64] * 6, c, *[_N64] * 3, types.boolean
+
+
+def _splitting_tile(company: Callable[[], _Split]):
+    """Make an intrinsic: blocks; meanwhile n items, from source[s0] on, become triples in `triples` from o0 on."""
 
     @intrinsic
-    def multiply(typingctx, triples, a0, b0, steps, c, c0, c_row, accumulate, n, pace, source, s0, o0):
-        n64 = types.int64
-        sig = types.void(triples, n64, n64, n64, c, n64, n64, types.boolean, n64, n64, source, n64, n64)
+    def multiply(
+        typingctx, triples, a0, a_more, b0, b_more, steps, blocks, c, c0, c_row, c_more, accumulate,
+        n, pace, source, s0, s_row, o0,
+    ):  # fmt: skip
+        sig = types.void(*_block_types(triples, c), _N64, _N64, source, _N64, _N64, _N64)
 
         def codegen(context, builder, signature, args):
-            triples, a0, b0, steps, c, c0, c_row, accumulate, n, pace, source, s0, o0 = args
+            n, pace, source, s0, s_row, o0 = args[_N_BLOCK_ARGS:]
             kinds = signature.args
+            places = [
+                _address(context, builder, kinds[i], x, at)
+                for i, x, at in ((_N_BLOCK_ARGS + 2, source, s0), (0, args[0], o0))
+            ]
             builder.call(
                 _tile_function(builder.module, company()),
                 [
-                    *(_address(context, builder, kinds[0], triples, at) for at in (a0, b0)), steps,
-                    _address(context, builder, kinds[4], c, c0), builder.mul(c_row, I64(4)),
-                    builder.icmp_unsigned("!=", accumulate, ir.Constant(accumulate.type, 0)),
-                    n, pace, _address(context, builder, kinds[10], source, s0),
-                    _address(context, builder, kinds[0], triples, o0),
+                    *_block_args(context, builder, kinds, args[:_N_BLOCK_ARGS]),
+                    n, pace, *places, builder.mul(s_row, I64(4)),
                 ],
             )  # fmt: skip
             return context.get_dummy_value()
@@ -352,27 +393,29 @@ multiply_and_split_rows = _splitting_tile(_SplitRows)
 
 
 def descending_tile(rules: list[Rule]):
-    """Make an intrinsic: a block of gradients, meanwhile a step of `rule` with n finished ones (whole vectors of 16).
+    """Make an intrinsic: blocks of gradients; meanwhile a step of `rule` with n that are finished.
 
-    The block goes to g[c0:], its rows BLOCK_COLUMNS apart; the finished ones are g[g0:], their weights w[at:], with
-    velocities v[at:]; vectors of them are done at `pace`.
+    n are whole vectors of 16, g[g0:], of the weights w[at:] with velocities v[at:]; `pace` vectors are done at a time.
     """
 
     @intrinsic
-    def multiply(typingctx, triples, a0, b0, steps, g, c0, accumulate, n, pace, rule, w, v, at, g0, rate, momentum):
-        n64, real = types.int64, types.float32
-        sig = types.void(triples, n64, n64, n64, g, n64, types.boolean, n64, n64, n64, w, v, n64, n64, real, real)
+    def multiply(
+        typingctx, triples, a0, a_more, b0, b_more, steps, blocks, g, c0, c_row, c_more, accumulate,
+        n, pace, rule, w, v, at, g0, rate, momentum,
+    ):  # fmt: skip
+        real = types.float32
+        sig = types.void(*_block_types(triples, g), _N64, _N64, _N64, w, v, _N64, _N64, real, real)
 
         def codegen(context, builder, signature, args):
-            triples, a0, b0, steps, g, c0, accumulate, n, pace, rule, w, v, at, g0, rate, momentum = args
+            n, pace, rule, w, v, at, g0, rate, momentum = args[_N_BLOCK_ARGS:]
             kinds = signature.args
+            places = [
+                _address(context, builder, kinds[i], x, x0)
+                for i, x, x0 in ((_N_BLOCK_ARGS + 3, w, at), (_N_BLOCK_ARGS + 4, v, at), (7, args[7], g0))
+            ]
             call_args = [
-                *(_address(context, builder, kinds[0], triples, at) for at in (a0, b0)), steps,
-                _address(context, builder, kinds[4], g, c0), I64(4 * BLOCK_COLUMNS),
-                builder.icmp_unsigned("!=", accumulate, ir.Constant(accumulate.type, 0)),
-                builder.sdiv(n, I64(_LANES)), pace,
-                *(_address(context, builder, kinds[i], x, x0) for i, x, x0 in ((10, w, at), (11, v, at), (4, g, g0))),
-                rate, momentum,
+                *_block_args(context, builder, kinds, args[:_N_BLOCK_ARGS]),
+                builder.sdiv(n, I64(_LANES)), pace, *places, rate, momentum,
             ]  # fmt: skip
             after = builder.append_basic_block("after")
             switch = builder.switch(rule, after)

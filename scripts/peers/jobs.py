@@ -12,6 +12,9 @@ from itertools import pairwise
 
 # What the name of a contestant ends with that gets the samples as their files have them; the others get them scaled
 BYTES = "-uint8"
+# And of one that forms wide layers on the CPU's matrix unit, as exactly as the others
+MATRIX_UNIT = "-bf16x3"
+FORMS = ("", BYTES, MATRIX_UNIT)
 TRAINERS = ("fastnn", "fastnn-uint8", "pytorch", "pytorch-compiled", "jax", "scikit-learn", "numpy")
 IN_BOTH_FORMS = (*TRAINERS, "pytorch-uint8", "jax-uint8")
 PREDICTORS = ("fastnn", "pytorch", "pytorch-compiled", "jax", "scikit-learn", "numpy", "onnxruntime")
@@ -117,11 +120,13 @@ JOBS: tuple[Job, ...] = (
         contestants=IN_BOTH_FORMS, goals={"pytorch": 3.7, "jax": 1.7},
     ),
     Training(
-        "784-1024-1024-10", (784, 1024, 1024, 10), 128, n_rows=30_720, contestants=(*TRAINERS, PEAK),
+        "784-1024-1024-10", (784, 1024, 1024, 10), 128, n_rows=30_720,
+        contestants=(*TRAINERS, "fastnn" + MATRIX_UNIT, PEAK),
         goals={"pytorch": 3, "jax": 1.4, "share of the peak": 0.8, "two threads": 1.85},
     ),
     Training(
-        "784-2048-2048-10", (784, 2048, 2048, 10), 256, n_rows=15_360, contestants=(*TRAINERS, PEAK),
+        "784-2048-2048-10", (784, 2048, 2048, 10), 256, n_rows=15_360,
+        contestants=(*TRAINERS, "fastnn" + MATRIX_UNIT, PEAK),
         goals={"pytorch": 3, "jax": 1.4, "share of the peak": 0.8},
     ),
     Training(

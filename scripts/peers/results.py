@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from peers.jobs import BYTES, Job
+from peers.jobs import FORMS, Job
 
 
 @dataclass
@@ -58,8 +58,8 @@ class Outcome:
         return min(mine, key=lambda e: e.median, default=None)
 
     def best_form(self, contestant: str) -> Entry | None:
-        """As `best`, on scaled samples or on the bytes that they were made of, whichever suits the contestant."""
-        found = [self.best(name) for name in (contestant, contestant + BYTES)]
+        """As `best`, in whichever form suits the contestant: see jobs.FORMS."""
+        found = [self.best(contestant + form) for form in FORMS]
         return min((e for e in found if e), key=lambda e: e.median, default=None)
 
     def ratio_of_forms(self, contestant: str) -> tuple[float, float, float] | None:

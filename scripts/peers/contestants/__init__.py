@@ -26,6 +26,7 @@ class Contestant(NamedTuple):
 CONTESTANTS = {
     "fastnn": Contestant("with_fastnn", "fastnn"),
     "fastnn-uint8": Contestant("with_fastnn", "fastnn", pixels=True),
+    "fastnn-bf16x3": Contestant("with_fastnn", "fastnn", trains="TrainsOnMatrixUnit"),
     "fastnn-unchecked": Contestant("with_fastnn", "fastnn", predicts="PredictsUnchecked"),
     "fma-peak": Contestant("with_fastnn", "fastnn", trains="Peak"),
     "pytorch": Contestant("with_pytorch", "torch"),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import fastnn
+from fastnn.engine import matrix_unit
 from peers.data import SEED, Parameters, Samples
 from peers.jobs import Prediction, Training
 
@@ -41,6 +42,8 @@ class Trains:
     a fit, are left out, as are the preparations of the others.
     """
 
+    matmul = "fma"
+
     def __init__(self, job: Training, n_threads: int) -> None:
         self.job, self.n_threads = job, n_threads
 
@@ -65,6 +68,7 @@ class Trains:
             max_epochs=len(samples.order),
             shuffle=shuffles,
             seed=SEED,
+            matmul=self.matmul,
             n_threads=self.n_threads,
             verbose=0,
             callbacks=[self.clock],
@@ -76,6 +80,17 @@ class Trains:
 
     def parameters(self) -> Parameters:
         return self.net.weights, self.net.biases
+
+
+class TrainsOnMatrixUnit(Trains):
+    """The same with `matmul="bf16x3"`."""
+
+    matmul = "bf16x3"
+
+    def begin(self, samples: Samples, parameters: Parameters) -> None:
+        if not matrix_unit.is_allowed():
+            raise NotImplementedError("this machine has no matrix unit for bfloat16")
+        super().begin(samples, parameters)
 
 
 class Predicts:

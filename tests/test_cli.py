@@ -20,6 +20,7 @@ from commands import run, start
 import fastnn
 from fastnn import _machine_code
 from fastnn.cli import main
+from fastnn.engine import matrix_unit
 from fastnn.simd import target
 
 QUICK = ["--hidden", "16", "--epochs", "2", "--verbose", "0"]
@@ -290,6 +291,7 @@ def test_info(capsys):
     assert document["versions"]["fastnn"] == fastnn.__version__
     assert document["threads"]["default"] >= 1
     assert set(document["tile"]) == {"float32", "float64"}
+    assert document["matrix_unit"] is matrix_unit.is_allowed()
     code, out, _ = run(capsys, "info")
     assert code == 0 and "tile float32" in out and "cache" in out
 

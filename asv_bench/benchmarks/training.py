@@ -28,6 +28,27 @@ class Epoch:
         self.trainer.fit(self.X, self.y)
 
 
+class MatrixUnit:
+    """As Epoch, products of wide layers on the CPU's matrix unit, where it has one."""
+
+    param_names = ("threads",)
+    params = ([1, 2, 8],)
+    repeat = (3, 20, 3.0)
+
+    def setup(self, n_threads):
+        skip_beyond_cores(n_threads)
+        name = "784-1024-1024-10"
+        self.X, self.y = images(NETWORKS[name][2])
+        try:
+            self.trainer = trainer(network(name), 128, n_threads, matmul="bf16x3")
+        except (TypeError, ValueError) as error:  # a commit without the choice, or a machine without the unit
+            raise NotImplementedError(str(error)) from None
+        self.trainer.fit(self.X[:256], self.y[:256])
+
+    def time_epoch(self, n_threads):
+        self.trainer.fit(self.X, self.y)
+
+
 class MiniBatch:
     """How the size of the mini-batch matters: an epoch of the same samples."""
 

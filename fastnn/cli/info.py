@@ -12,7 +12,7 @@ from llvmlite import binding
 
 from fastnn import _machine_code, runs
 from fastnn.cli.output import print_json, print_lines
-from fastnn.engine import launch
+from fastnn.engine import launch, matrix_unit
 from fastnn.simd import target
 
 DESCRIPTION = """\
@@ -20,7 +20,7 @@ show versions, CPU features, tile, threads and cache
 Worth adding to every report of a problem or of a speed."""
 
 # What decides the speed, of the hundred features that LLVM knows.
-_TELLING = ("sse2", "avx", "avx2", "fma", "avx512f", "neon", "sve")
+_TELLING = ("sse2", "avx", "avx2", "fma", "avx512f", "amx-bf16", "neon", "sve")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
             ("platform", document["platform"]),
             ("cpu", f"{document['cpu']}: {', '.join(f for f in _TELLING if f in features) or 'baseline'}"),
             *((f"tile {dtype}", tile) for dtype, tile in document["tile"].items()),
+            ("matrix unit", "for matmul='bf16x3'" if document["matrix_unit"] else "none"),
             (
                 "threads",
                 f"{threads['default']} at most by default, {threads['available_cores']} cores available",
@@ -58,6 +59,7 @@ def describe() -> dict[str, Any]:
         "cpu": binding.get_host_cpu_name(),
         "cpu_features": sorted(target.cpu_features()),
         "tile": {"float32": target.tile_name(4), "float64": target.tile_name(8)},
+        "matrix_unit": matrix_unit.is_allowed(),
         "threads": {
             "default": launch.most_ranks(),
             "available_cores": launch.available_cores(),

@@ -82,13 +82,13 @@ def forward_columns(m, triples, mine, steps, W, w0, w_next, Z, z0, z_row, privat
         if whole > 0:
             multiply_and_split_pairs(
                 triples, mine + s * STEP, distance, here, 0, 1, whole, Z, z0, z_row, SIDE * z_row, True,
-                n, pace_of(n, whole, 1), W, follows, width, there,
+                n, pace_of(n, whole, 1), W, follows, width, SIDE * width, there,
             )  # fmt: skip
             n = 0
         if rest > 0:
             multiply_and_split_pairs(
                 triples, mine + whole * distance + s * STEP, 0, here, 0, 1, 1, private, spare, SIDE, 0, True,
-                n, pace_of(n, 1, 1), W, follows, width, there,
+                n, pace_of(n, 1, 1), W, follows, width, SIDE * width, there,
             )  # fmt: skip
         turn = 1 - turn
     if rest > 0:
@@ -148,7 +148,7 @@ def backward_inputs(triples, mine, steps, W, w0, w_next, n_next, I, out, o0, acc
             follows, n = w_next, n_next
         multiply_and_split_rows(
             triples, weights + turn * STEP, 0, mine + s * STEP, steps * STEP, 1, 2, out, o0, STRIP, SIDE,
-            accumulate or s > 0, n, pace_of(n, 2, 1), W, follows, panel, weights + (1 - turn) * STEP,
+            accumulate or s > 0, n, pace_of(n, 2, 1), W, follows, panel, panel * (I + 1), weights + (1 - turn) * STEP,
         )  # fmt: skip
         turn = 1 - turn
     return turn

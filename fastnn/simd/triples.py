@@ -31,6 +31,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from fastnn.simd.memory import emit_prefetch
 from fastnn.simd.scalar import spread
 from fastnn.simd.target import SIDE, STEP
 from fastnn.simd.vectors import Rule, Vector
@@ -45,6 +46,8 @@ _WORDS = ir.VectorType(ir.IntType(16), 2 * _LANES)
 # Bytes from row to row of a tile of A and of B, and from part to part
 _A_ROW, _A_PART, _B_ROW, _B_PART = 192, 64, 384, 128
 # Which parts of A and of B are multiplied, so that each product needs only one of them anew
+# Bytes between weights that are updated and those that are asked for
+_SOON = 4096
 _PRODUCTS = ((0, 2), (0, 1), (1, 1), (1, 0), (2, 0), (0, 0))
 
 
@@ -155,13 +158,19 @@ class _Company:
 
 
 class _Split(_Company):
-    """Makes triples: places source, out; then the distance of rows in `source`."""
+    """Makes triples: places source, out; then the distance of rows in `source`, and from a row to what is asked for."""
 
-    arg_types = (I64, I64, _BYTES, _BYTES, I64)
+    arg_types = (I64, I64, _BYTES, _BYTES, I64, I64)
 
     def begin(self, builder, args):
-        *others, self.s_row = args
+        *others, self.s_row, self.ahead = args
         super().begin(builder, others)
+
+    def ask(self, builder, row):
+        """Ask for 32 numbers that are split some steps later."""
+        soon = builder.gep(row, [self.ahead])
+        for line in (0, 64):
+            emit_prefetch(builder, _past(builder, soon, line), False)
 
 
 class _SplitPairs(_Split):
@@ -171,6 +180,8 @@ class _SplitPairs(_Split):
 
     def item(self, builder, places):
         source, out = places
+        for row in (source, builder.gep(source, [self.s_row])):
+            self.ask(builder, row)
         _emit_pair(builder, source, self.s_row, out)
         return builder.mul(self.s_row, I64(2)), I64(_B_ROW)
 
@@ -181,6 +192,7 @@ class _SplitRows(_Split):
     name = "rows"
 
     def item(self, builder, places):
+        self.ask(builder, places[0])
         _emit_row(builder, *places)
         return self.s_row, I64(_A_ROW)
 
@@ -200,6 +212,8 @@ class _Descend(_Company):
         self.factors = [Vector(builder, spread(builder, x, _LANES)) for x in (builder.fneg(rate), momentum)]
 
     def item(self, builder, places):
+        for place in places[: 1 + self.has_slot]:
+            emit_prefetch(builder, _past(builder, place, _SOON), True)
         w, v, g = (_vector_at(builder, place) for place in places)
         old_w, gradient = (Vector(builder, builder.load(place, align=4)) for place in (w, g))
         old_v = Vector(builder, builder.load(v, align=4)) if self.has_slot else old_w
@@ -358,17 +372,20 @@ def _block_types(triples, c):
 
 
 def _splitting_tile(company: Callable[[], _Split]):
-    """Make an intrinsic: blocks; meanwhile n items, from source[s0] on, become triples in `triples` from o0 on."""
+    """Make an intrinsic: blocks; meanwhile n items, from source[s0] on, become triples in `triples` from o0 on.
+
+    Each asks the cache for what is `ahead` numbers behind it.
+    """
 
     @intrinsic
     def multiply(
         typingctx, triples, a0, a_more, b0, b_more, steps, blocks, c, c0, c_row, c_more, accumulate,
-        n, pace, source, s0, s_row, o0,
+        n, pace, source, s0, s_row, ahead, o0,
     ):  # fmt: skip
-        sig = types.void(*_block_types(triples, c), _N64, _N64, source, _N64, _N64, _N64)
+        sig = types.void(*_block_types(triples, c), _N64, _N64, source, *[_N64] * 4)
 
         def codegen(context, builder, signature, args):
-            n, pace, source, s0, s_row, o0 = args[_N_BLOCK_ARGS:]
+            n, pace, source, s0, s_row, ahead, o0 = args[_N_BLOCK_ARGS:]
             kinds = signature.args
             places = [
                 _address(context, builder, kinds[i], x, at)
@@ -378,7 +395,7 @@ def _splitting_tile(company: Callable[[], _Split]):
                 _tile_function(builder.module, company()),
                 [
                     *_block_args(context, builder, kinds, args[:_N_BLOCK_ARGS]),
-                    n, pace, *places, builder.mul(s_row, I64(4)),
+                    n, pace, *places, builder.mul(s_row, I64(4)), builder.mul(ahead, I64(4)),
                 ],
             )  # fmt: skip
             return context.get_dummy_value()

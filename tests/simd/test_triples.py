@@ -38,18 +38,18 @@ def run_split_pairs(source, s0, s_row, steps, out, o0):
 @program
 def run_blocks(
     kind, triples, a0, a_more, b0, b_more, steps, blocks, c, c0, c_row, c_more, accumulate,
-    n, pace, source, s0, s_row, o0,
+    n, pace, source, s0, s_row, ahead, o0,
 ):  # fmt: skip
     open_matrix_unit()
     if kind == 0:
         multiply_and_split_pairs(
             triples, a0, a_more, b0, b_more, steps, blocks, c, c0, c_row, c_more, accumulate,
-            n, pace, source, s0, s_row, o0,
+            n, pace, source, s0, s_row, ahead, o0,
         )  # fmt: skip
     else:
         multiply_and_split_rows(
             triples, a0, a_more, b0, b_more, steps, blocks, c, c0, c_row, c_more, accumulate,
-            n, pace, source, s0, s_row, o0,
+            n, pace, source, s0, s_row, ahead, o0,
         )  # fmt: skip
     close_matrix_unit()
 
@@ -94,7 +94,7 @@ class Case:
         source = self.A.ravel() if source is None else source
         run_blocks(
             kind, self.triples, 0, 0, self.b0, 0, self.steps, 1, c, 0, SIDE, 0, False,
-            n, pace, source, s0, s_row, self.end,
+            n, pace, source, s0, s_row, 64, self.end,
         )  # fmt: skip
         return c.reshape(SIDE, SIDE)
 
@@ -119,7 +119,7 @@ def test_products_are_those_of_the_reference_bit_by_bit(kind, way, steps, accumu
     run_blocks(
         kind, case.triples, 0, down * case.size, case.b0, right * case.size, steps, 2,
         c.reshape(-1), c.shape[1] + 3, c.shape[1], SIDE * (down * c.shape[1] + right), accumulate,
-        0, 1, case.A.reshape(-1), 0, SIDE, case.end,
+        0, 1, case.A.reshape(-1), 0, SIDE, 64, case.end,
     )  # fmt: skip
     np.testing.assert_array_equal(c, expected)
 

@@ -51,11 +51,12 @@ class Trainer:
         For shuffling and dropout.
     matmul : str
         How products are formed. ``"fma"``: with the CPU's vectors; the same bits on every CPU. ``"bf16x3"``: those of
-        hidden layers of 384 units and more on its matrix unit (Intel AMX, on Linux; float32 networks), which is
-        faster where every thread has 32 samples of a mini-batch or more. Each float32 is split exactly into three
-        bfloat16, and of the nine products of two such triples the six largest are added up in float32: as exact as
-        a chain of fma (Henry, Tang, Heinecke 2019). The trained bits are others; they do not depend on the number
-        of threads either. Predictions are made with ``"fma"``.
+        hidden layers of 384 units and more on its matrix unit (Intel AMX, on Linux; float32 networks): each float32
+        is split exactly into three bfloat16, and of the nine products of two such triples the six largest are added
+        up in float32, over hundreds of terms as exactly as by fma (Henry, Tang, Heinecke 2019). It pays where
+        layers between hidden layers are wide and each thread has 32 samples of a mini-batch or more; a first layer
+        whose inputs are mostly zero stays with fma, which leaves them out. The trained bits are others, and do not
+        depend on the number of threads either. Predictions are made with ``"fma"``.
     n_threads : int, optional
         Default: FASTNN_NUM_THREADS, or as many of the available cores as pay. The trained bits do not depend on it.
     verbose : int
@@ -165,7 +166,7 @@ class Trainer:
         if not matrix_unit.is_allowed():
             raise ValueError(
                 "matmul='bf16x3' needs a CPU with a matrix unit for bfloat16 (Intel AMX) and Linux 5.16 or later; "
-                "this machine offers none, so use matmul='fma'"
+                "this machine offers none (or a thread has a signal stack too small for it), so use matmul='fma'"
             )
 
     def _check_monitors(self) -> None:

@@ -15,7 +15,7 @@ from fastnn.engine.history import History
 from fastnn.engine.labels import Encoded
 from fastnn.engine.progress import Progress
 from fastnn.engine.samples import bundle, has_idle_inputs
-from fastnn.engine.workspace import Plan, is_wide, stay_bytes
+from fastnn.engine.workspace import Plan, has_wide, stay_bytes
 from fastnn.kernels.control import BAD, PROGRESS, STOP
 from fastnn.ops.codes import HEADS
 
@@ -65,8 +65,10 @@ class Training:
         dropout = trainer.dropout_of_levels()
         has_idle = has_idle_inputs(X, net.input_offset)
         keeps_bytes = has_idle and stay_bytes(net, X, self.batch_size, dropout)
-        triples = trainer.matmul == "bf16x3" and any(is_wide(net, l) for l in range(len(net.sizes)))
-        self.n_ranks = costs.useful_ranks(net, self.batch_size, trainer.n_threads, measures=not keeps_bytes)
+        triples = trainer.matmul == "bf16x3" and has_wide(net)
+        self.n_ranks = costs.useful_ranks(
+            net, self.batch_size, trainer.n_threads, measures=not (keeps_bytes or triples)
+        )
         self.plan = Plan(
             net,
             n_ranks=self.n_ranks,
@@ -74,7 +76,7 @@ class Training:
             n_samples=len(X),
             dropout=dropout,
             update=update,
-            skip_zeros=has_idle and not (triples and is_wide(net, 1)),
+            skip_zeros=has_idle,
             keeps_bytes=keeps_bytes,
             triples=triples,
         )

@@ -7,18 +7,24 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.engine import matrix_unit
 from fastnn.engine.network import MLP
 from fastnn.engine.trainer import Trainer
 from fastnn.engine.workspace import BYTES_PAY
+from fastnn.kernels.bundles import WIDE
 
 
 def warm_up(dtype: Any = "float32") -> float:
     """Compile, or load from the cache, all programs of one precision; returns the seconds it took."""
     start = time.perf_counter()
-    net = MLP([2, 2], dtype=dtype)
-    numbers = np.eye(2, dtype=net.dtype)
+    narrow, wide = (MLP([2, *hidden, 2], dtype=dtype) for hidden in ([], [WIDE]))
+    numbers = np.eye(2, dtype=narrow.dtype)
     few_bytes = np.eye(BYTES_PAY, 2, dtype=np.uint8)
-    for X in (numbers, few_bytes):  # for a narrow network the latter is another program
+    programs = [(narrow, numbers, "fma"), (narrow, few_bytes, "fma")]  # for a narrow network bytes are another one
+    if narrow.dtype == np.float32 and matrix_unit.is_allowed():
+        programs.append((wide, numbers, "bf16x3"))
+    for net, X, matmul in programs:
         y = np.arange(len(X)) % 2
-        Trainer(net, max_epochs=1, verbose=0, n_threads=1).fit(X, y, X, y)  # prediction is compiled meanwhile
+        # with a validation set, so that prediction is compiled meanwhile
+        Trainer(net, max_epochs=1, verbose=0, n_threads=1, matmul=matmul).fit(X, y, X, y)
     return time.perf_counter() - start

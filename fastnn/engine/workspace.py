@@ -26,7 +26,7 @@ BYTE_BLOCK = 256
 # They do in mini-batches of so many. An epoch of 784-5-10 in float64, one thread, took 0.66 of the time at 32, 0.5 at
 # 1024; of 784-16-10 in float32 0.93 and 0.86. At 16 two threads took longer
 BYTES_PAY = 32
-# Numbers of triples for which a rank has room at least: of 900 inputs at 128 samples; they stay in L2
+# Numbers of triples for which a rank has room at least: of 960 inputs at 128 samples; they stay in L2
 TRIPLES = 384 * 1024
 
 
@@ -43,19 +43,24 @@ def goes_by_units(network: MLP, n_ranks: int, batch_size: int) -> bool:
 
 def is_wide(network: MLP, level: int) -> bool:
     """Whether a level is one of those whose deltas lie in panels."""
-    hidden = 0 < level < len(network.sizes) - 1
-    return hidden and panels.padded(network.sizes[level], network.dtype) >= bundles.WIDE
+    return 0 < level < len(network.sizes) - 1 and network.sizes[level] >= bundles.WIDE
+
+
+def has_wide(network: MLP) -> bool:
+    """Whether any level is wide."""
+    return any(is_wide(network, level) for level in range(len(network.sizes)))
 
 
 def stay_bytes(network: MLP, X: np.ndarray, batch_size: int, dropout: list[float]) -> bool:
     """Whether the samples of X stay bytes until they are multiplied (see kernels.narrow).
 
-    Not with dropout, which knows a unit by its place in the row block; nor with a scale so large that its product
-    with 2^23 might overflow (see simd.microkernel).
+    Not with dropout, which knows a unit by its place in the row block; nor with a wide layer, whose row blocks must not
+    depend on the number of ranks; nor with a scale so large that its product with 2^23 might overflow (see
+    simd.microkernel).
     """
     scale = network.input_scale
     uniform = not isinstance(scale, np.ndarray) and abs(scale or 0) < 1e9 and not np.any(network.input_offset)
-    narrow = panels.padded(network.sizes[1], network.dtype) == panels.unit(network.dtype)
+    narrow = panels.padded(network.sizes[1], network.dtype) == panels.unit(network.dtype) and not has_wide(network)
     plain = X.dtype == np.uint8 and X.strides[1] == 1 and not any(dropout)
     return uniform and narrow and plain and batch_size >= BYTES_PAY
 

@@ -66,7 +66,7 @@ def forward_first(rank, n_ranks, net, work, triples, base, m, done):
     lists = rank * LISTS * work.list_size
     I, a_row, z_row = levels[0, UNITS], levels[0, LD], levels[1, LD]
     a0, z0 = levels[0, ACTS] + at * a_row, levels[1, HELD] + base * z_row
-    if triples is not None and is_wide(net, 1):
+    if triples is not None and is_wide(net, 1) and work.nonzero.shape[0] == 0:
         forward_triples(rank, net, work, triples, 1, m, a0, z0, c0, c1)
         return
     for j in range(c0, c1, panel):

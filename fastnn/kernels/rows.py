@@ -198,7 +198,7 @@ def backward_rows(rank, net, work, triples, base, m, row_key):
         flip_output_deltas(net, work, base, m, here, block)
     for l in range(last, 1, -1):
         if triples is not None and is_wide(net, l):
-            backward_triples(rank, net, work, triples, l, here, below)
+            backward_triples(rank, net, work, triples, l, m, here, below)
         else:
             backward_layer(
                 n, levels[l - 1, UNITS], levels[l, UNITS], net.params, levels[l, PARAMS], work.private, here, STRIP,

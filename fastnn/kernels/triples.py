@@ -130,33 +130,33 @@ def forward_triples(rank, net, work, triples, l, m, a0, z0, c0, c1):
 
 
 @piece
-def backward_inputs(triples, mine, steps, W, w0, w_next, n_next, I, out, o0, accumulate, turn):
-    """out[SIDE, STRIP] (+)= W @ T for SIDE inputs, whole steps.
+def backward_inputs(triples, mine, steps, n_blocks, W, w0, w_next, n_next, I, out, o0, accumulate, turn):
+    """out[SIDE, samples] (+)= W @ T for SIDE inputs, whole steps.
 
-    mine        T's triples, a half of the strip after the other, then two places for a step of W's, of which `turn`
-                holds the first one
+    mine        T's triples, SIDE samples after SIDE, then two places for a step of W's, of which `turn` holds the first
     w0, w_next  these inputs' weights in the first panel, and the next inputs', of which there are n_next
 
     Returns whose turn it is then.
     """
     panel = panel_of(W)
-    weights = mine + 2 * steps * STEP
+    weights = mine + n_blocks * steps * STEP
     for s in range(steps):
         column = (s + 1) * SIDE
         follows, n = w0 + column // panel * panel * (I + 1) + column % panel, SIDE
         if s + 1 == steps:
             follows, n = w_next, n_next
         multiply_and_split_rows(
-            triples, weights + turn * STEP, 0, mine + s * STEP, steps * STEP, 1, 2, out, o0, STRIP, SIDE,
-            accumulate or s > 0, n, pace_of(n, 2, 1), W, follows, panel, panel * (I + 1), weights + (1 - turn) * STEP,
+            triples, weights + turn * STEP, 0, mine + s * STEP, steps * STEP, 1, n_blocks, out, o0, STRIP, SIDE,
+            accumulate or s > 0, n, pace_of(n, n_blocks, 1), W, follows, panel, panel * (I + 1),
+            weights + (1 - turn) * STEP,
         )  # fmt: skip
         turn = 1 - turn
     return turn
 
 
 @piece
-def backward_triples(rank, net, work, triples, l, here, below):
-    """As matmul.backward_layer, for a whole strip: what comes through layer l, from its transposed deltas."""
+def backward_triples(rank, net, work, triples, l, m, here, below):
+    """As matmul.backward_layer, for m samples of a strip: what comes through layer l, from its transposed deltas."""
     levels, private, params = net.levels, work.private, net.params
     I, O, p0, panel = levels[l - 1, UNITS], levels[l, UNITS], levels[l, PARAMS], panel_of(private)
     whole = O // panel * panel
@@ -167,9 +167,10 @@ def backward_triples(rank, net, work, triples, l, here, below):
             I, STRIP, params, p0 + whole * (I + 1), levels[l, WIDTH] - whole, 1, private, here + whole * STRIP, STRIP,
             private, below, STRIP, work.every, 0, rest, False, params, -1, 0,
         )  # fmt: skip
-    for half in range(2):
-        split_pairs(private, here + half * SIDE, STRIP, steps, triples, mine + half * steps * STEP)
-    split_rows(params, p0, panel, min(SIDE, I), 1, triples, mine + 2 * steps * STEP)
+    n_blocks = (m + SIDE - 1) // SIDE
+    for b in range(n_blocks):
+        split_pairs(private, here + b * SIDE, STRIP, steps, triples, mine + b * steps * STEP)
+    split_rows(params, p0, panel, min(SIDE, I), 1, triples, mine + n_blocks * steps * STEP)
     turn = 0
     open_matrix_unit()
     for i in range(0, I, SIDE):
@@ -179,7 +180,7 @@ def backward_triples(rank, net, work, triples, l, here, below):
             copy_rows(private, below + i * STRIP, STRIP, private, out, STRIP, height, STRIP)
         w_next, n_next = p0 + (i + SIDE) * panel, max(min(SIDE, I - i - SIDE), 0)
         turn = backward_inputs(
-            triples, mine, steps, params, p0 + i * panel, w_next, n_next, I, private, out, rest > 0, turn
+            triples, mine, steps, n_blocks, params, p0 + i * panel, w_next, n_next, I, private, out, rest > 0, turn
         )
         if height < SIDE:
             copy_rows(private, out, STRIP, private, below + i * STRIP, STRIP, height, STRIP)
@@ -188,8 +189,8 @@ def backward_triples(rank, net, work, triples, l, here, below):
 
 @op
 def goes_in_triples(net, block, l):
-    """Whether phase B of layer l is formed here: of a mini-batch that is one row block, and has whole steps."""
-    return is_wide(net, l) and block.first and block.last and block.m >= SIDE
+    """Whether phase B of layer l is formed here: of a row block that has whole steps."""
+    return is_wide(net, l) and block.m >= SIDE
 
 
 @op
@@ -202,7 +203,8 @@ def inputs_at_once(work, block):
 def descend_panel(rank, net, rule, work, triples, block, l, turned, distance, j, start, stop):
     """Gradients of inputs start .. stop in the panel that begins at column j, and a step with them.
 
-    The step with the gradients of SIDE inputs is taken while those of the next ones are formed.
+    The step with the gradients of SIDE inputs is taken while those of the next ones are formed. Of a mini-batch of
+    several row blocks they are added up in `gradients`.
 
     turned, distance    where the inputs lie in `private`, each with its samples in a row, and how far apart
     """
@@ -214,24 +216,36 @@ def descend_panel(rank, net, rule, work, triples, block, l, turned, distance, j,
     p0 = net.levels[l, PARAMS] + j * (I + 1)
     for half in range(2):
         split_pairs(work.rows, d0 + half * SIDE, panel, steps, triples, mine + half * steps * STEP)
-    at, n, g0 = p0, 0, block.spare
+    at, n, finished, f0 = p0, 0, private, block.spare
     for i in range(start, stop, SIDE):
         b, height = (i - start) // SIDE, min(SIDE, stop - i)
-        g1 = block.spare + b % 2 * size
+        here = p0 + i * panel
+        G, g0 = private, block.spare + b % 2 * size
+        if not (block.first and block.last):
+            if height == SIDE:
+                G, g0 = work.gradients, here
+            elif not block.first:
+                copy_rows(work.gradients, here, panel, G, g0, panel, height, panel)
         if rest > 0:
             gradient_tile(
                 height, panel, private, turned + (i - start) * distance + done, distance, 1,
-                work.rows, d0 + done * panel, panel, private, g1, work.every, 0, rest, False,
+                work.rows, d0 + done * panel, panel, G, g0, work.every, 0, rest, not block.first,
             )  # fmt: skip
         multiply_and_descend(
-            triples, mine + (2 + b) * steps * STEP, 0, mine, steps * STEP, steps, 2, private, g1, panel, SIDE, rest > 0,
-            n, pace_of(size // 16, 2, steps), rule.update, params, slots, at, g0, block.rate, rule.momentum,
+            triples, mine + (2 + b) * steps * STEP, 0, mine, steps * STEP, steps, 2, G, g0, panel, SIDE,
+            rest > 0 or not block.first, n, pace_of(size // 16, 2, steps), rule.update, params, slots, at, finished, f0,
+            block.rate, rule.momentum,
         )  # fmt: skip
-        at, n, g0 = p0 + i * panel, height * panel, g1
+        if not block.last:
+            if height < SIDE:
+                copy_rows(G, g0, panel, work.gradients, here, panel, height, panel)
+            continue
+        at, n, finished, f0 = here, height * panel, G, g0
         if has_penalties(rule):
             n_weights = (min(i + height, I) - i) * panel
-            add_penalties(view(params, at, n_weights), view(private, g0, n_weights), rule.l1, rule.l2)
-    update(rule.update, n, params, slots, at, private, g0, block.rate, rule.momentum)
+            add_penalties(view(params, at, n_weights), view(G, g0, n_weights), rule.l1, rule.l2)
+    if n > 0:
+        update(rule.update, n, params, slots, at, finished, f0, block.rate, rule.momentum)
 
 
 @piece

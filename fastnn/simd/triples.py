@@ -3,7 +3,7 @@
 A float32 is the sum of three bfloat16: its first 8 significant bits, the next 8 and the last 8. Of the nine products of
 two such triples the six largest make up what one rounding leaves of the exact product (Henry, Tang, Heinecke 2019,
 "Leveraging the bfloat16 artificial intelligence datatype for higher-precision computations"). The unit does 16 times
-the multiplications of an FMA unit, so six of them take 0.4 of the time.
+the multiplications of the vector units, so six of them take 0.4 of the time.
 
     C[32, 32] (+)= A[32, k] @ B[k, 32]        k whole steps of 32 terms
 
@@ -12,13 +12,13 @@ Layout, uint16, flat, step by step STEP numbers; a step begins on a whole line o
     B       two terms after two, of each the first, second and last parts of 32 columns, in which the two terms of a
             column are neighbours
 Contract
-    sum     of every element from zero or from C: step after step the six products in one order, the smallest first;
-            in each the unit adds even terms, odd terms, and both to the sum. So the bits depend neither on where the
-            block lies nor on what else is computed. Numbers below the smallest normal count as zero.
+    sum     of every element from zero or from C: step after step the six products in one order, the largest last; in
+            each the unit adds up the even terms and the odd ones, in order, and then both to the sum. So the bits
+            depend neither on where the block lies nor on what else is computed. Subnormal numbers count as zero.
     company what the core does meanwhile, for the unit leaves it idle: it makes triples of what is multiplied next, or
             takes a step with finished gradients. It is all done when the blocks are
     blocks  a call forms several, one after another; A, B and C of the next are some way on from those of the one before
-Steps are few at a time, so that both factors, what is made of the next, and C stay in L1 together.
+Forward and backward a call has one step, so that both factors, what is made of the next, and C stay in L1 together.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ _WORDS = ir.VectorType(ir.IntType(16), 2 * _LANES)
 
 # Bytes from row to row of a tile of A and of B, and from part to part
 _A_ROW, _A_PART, _B_ROW, _B_PART = 192, 64, 384, 128
-# Which parts of A and of B are multiplied, so that each product needs only one of them anew
 # Bytes between weights that are updated and those that are asked for
 _SOON = 4096
+# Which parts of A and of B are multiplied, in an order in which each product needs only one of them anew
 _PRODUCTS = ((0, 2), (0, 1), (1, 1), (1, 0), (2, 0), (0, 0))
 
 
@@ -412,23 +412,23 @@ multiply_and_split_rows = _splitting_tile(_SplitRows)
 def descending_tile(rules: list[Rule]):
     """Make an intrinsic: blocks of gradients; meanwhile a step of `rule` with n that are finished.
 
-    n are whole vectors of 16, g[g0:], of the weights w[at:] with velocities v[at:]; `pace` vectors are done at a time.
+    n are whole vectors of 16, finished[f0:], of the weights w[at:] with velocities v[at:]; `pace` vectors at a time.
     """
 
     @intrinsic
     def multiply(
         typingctx, triples, a0, a_more, b0, b_more, steps, blocks, g, c0, c_row, c_more, accumulate,
-        n, pace, rule, w, v, at, g0, rate, momentum,
+        n, pace, rule, w, v, at, finished, f0, rate, momentum,
     ):  # fmt: skip
         real = types.float32
-        sig = types.void(*_block_types(triples, g), _N64, _N64, _N64, w, v, _N64, _N64, real, real)
+        sig = types.void(*_block_types(triples, g), _N64, _N64, _N64, w, v, _N64, finished, _N64, real, real)
 
         def codegen(context, builder, signature, args):
-            n, pace, rule, w, v, at, g0, rate, momentum = args[_N_BLOCK_ARGS:]
+            n, pace, rule, w, v, at, finished, f0, rate, momentum = args[_N_BLOCK_ARGS:]
             kinds = signature.args
             places = [
-                _address(context, builder, kinds[i], x, x0)
-                for i, x, x0 in ((_N_BLOCK_ARGS + 3, w, at), (_N_BLOCK_ARGS + 4, v, at), (7, args[7], g0))
+                _address(context, builder, kinds[_N_BLOCK_ARGS + i], x, x0)
+                for i, x, x0 in ((3, w, at), (4, v, at), (6, finished, f0))
             ]
             call_args = [
                 *_block_args(context, builder, kinds, args[:_N_BLOCK_ARGS]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from peers.jobs import PEAK, Prediction, Processes, Training
+from peers.jobs import MATRIX_UNIT, PEAK, Prediction, Processes, Training
 from peers.results import Entry, Outcome, ratio
 
 
@@ -34,9 +34,10 @@ def judge(outcome: Outcome) -> list[Goal]:
             title, at_least, figure = _FIGURES[name]
             goals.append(Goal(outcome.job.name, title, figure(outcome), limit, at_least))
         else:
-            found = outcome.ratio_of_forms(name)
-            title = f"times as fast as {name}"
-            goals.append(Goal(outcome.job.name, title, found and found[0], limit))
+            for base in (outcome.base, *[MATRIX_UNIT] * (outcome.best(MATRIX_UNIT) is not None)):
+                found = outcome.ratio_of_forms(name, base)
+                title = f"times as fast as {name}" + f", {base}" * (base != outcome.base)
+                goals.append(Goal(outcome.job.name, title, found and found[0], limit))
     return goals
 
 

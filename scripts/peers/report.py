@@ -172,7 +172,7 @@ def as_json(outcomes: list[Outcome], about: dict[str, Any]) -> str:
 def picture(outcomes: list[Outcome], path: Path) -> bool:
     """Draw the ratios of trainings and predictions, on a logarithmic axis; False where there is nothing to draw.
 
-    Everyone's time is that of its fastest form (see jobs.FORMS).
+    Everyone's time is that of the form of samples, float32 or bytes, that it is faster on.
     """
     from matplotlib.figure import Figure
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from peers.jobs import FORMS, Job
+from peers.jobs import BYTES, Job
 
 
 @dataclass
@@ -58,13 +58,13 @@ class Outcome:
         return min(mine, key=lambda e: e.median, default=None)
 
     def best_form(self, contestant: str) -> Entry | None:
-        """As `best`, in whichever form suits the contestant: see jobs.FORMS."""
-        found = [self.best(contestant + form) for form in FORMS]
+        """As `best`, on scaled samples or on the bytes that they were made of, whichever suits the contestant."""
+        found = [self.best(name) for name in (contestant, contestant + BYTES)]
         return min((e for e in found if e), key=lambda e: e.median, default=None)
 
-    def ratio_of_forms(self, contestant: str) -> tuple[float, float, float] | None:
-        """As `ratio`, of the best forms of both."""
-        mine, base = self.best_form(contestant), self.best_form(self.base)
+    def ratio_of_forms(self, contestant: str, base_name: str | None = None) -> tuple[float, float, float] | None:
+        """As `ratio`, of the best forms of both, also with another base."""
+        mine, base = self.best_form(contestant), self.best_form(base_name or self.base)
         return None if mine is None or base is None else ratio(mine, base)
 
     def contestants(self) -> list[str]:

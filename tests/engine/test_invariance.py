@@ -114,6 +114,29 @@ def test_the_matrix_unit(batch_size, settings):
     assert check(**settings, matmul="bf16x3") != trained(1, **settings)
 
 
+@pytest.mark.parametrize("matmul", ["fma", pytest.param("bf16x3", marks=needs_matrix_unit)])
+@pytest.mark.parametrize(
+    ("sizes", "batch_size"),
+    [
+        ((40, 400, 391, 5), 100),  # the first layer leaves zeros out
+        ((40, 16, 384, 5), 512),
+        ((40, 16, 384, 5), 3500),  # a narrow first layer on bytes would have row blocks of 256 samples a rank
+    ],
+)
+def test_wide_layers_of_networks_on_bytes(sizes, batch_size, matmul):
+    rng = np.random.default_rng(3)
+    X = (rng.integers(1, 256, (3500, sizes[0])) * (rng.random((3500, sizes[0])) < 0.2)).astype(np.uint8)
+    y = rng.integers(0, sizes[-1], len(X))
+    assert samples.has_idle_inputs(X, None)
+    found = set()
+    for n_threads in (1, 2, 3, 13):
+        net = MLP(sizes, seed=1)
+        settings = {"batch_size": batch_size, "max_epochs": 1, "verbose": 0, "matmul": matmul}
+        Trainer(net, optimizer=SGD(0.02, momentum=0.9), n_threads=n_threads, **settings).fit(X, y)
+        found.add(net.fingerprint())
+    assert len(found) == 1
+
+
 def test_default_and_environment_are_as_good_as_any(monkeypatch):
     alone = trained(1)
     assert trained(None) == alone

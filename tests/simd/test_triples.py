@@ -58,7 +58,7 @@ def run_blocks(
 def run_descent(triples, b0, steps, g, c0, n, pace, rule, w, v, at, g0, rate, momentum):
     open_matrix_unit()
     multiply_and_descend(
-        triples, 0, 0, b0, 0, steps, 1, g, c0, SIDE, 0, False, n, pace, rule, w, v, at, g0, rate, momentum
+        triples, 0, 0, b0, 0, steps, 1, g, c0, SIDE, 0, False, n, pace, rule, w, v, at, g, g0, rate, momentum
     )
     close_matrix_unit()
 

@@ -109,6 +109,7 @@ def test_schedules(schedule, rule):
         ([70, 400, 391, 5], 77, {"l1": 1e-4, "l2": 1e-3, "max_norm": 1.5}),
         ([64, 448, 30, 512, 5], 64, {"dropout": 0.3, "input_dropout": 0.1, "n_threads": 2}),
         ([1, 401, 384, 2], 600, {}),
+        ([40, 400, 391, 5], 640, {}),  # a whole row block, and one of whole steps
     ],
 )
 def test_the_matrix_unit(sizes, batch_size, settings, rule):

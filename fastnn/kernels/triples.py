@@ -1,4 +1,4 @@
-"""FLOOR 2: the products of wide layers on the CPU's matrix unit, which multiplies triples of bfloat16 (simd.triples).
+"""FLOOR 2: products of wide layers on the CPU's matrix unit, which multiplies triples of bfloat16 (simd.matrix_unit).
 
 They are formed in blocks of 32 x 32: of samples and units forward, of inputs and samples backward, of inputs and units
 in phase B. One factor is split into triples beforehand, for all blocks. The other, which is weights forward and
@@ -16,16 +16,15 @@ from fastnn.kernels.bundles import D_PANEL, D_ROW, DELTAS, LD, PARAMS, STRIP, UN
 from fastnn.kernels.descent import has_penalties
 from fastnn.kernels.matmul import forward_panel, gradient_tile, multiply, panel_of
 from fastnn.ops.updates import add_penalties, multiply_and_descend, update
-from fastnn.simd.memory import view
-from fastnn.simd.target import SIDE, STEP
-from fastnn.simd.triples import (
+from fastnn.simd.matrix_unit import (
     close_matrix_unit,
     multiply_and_split_pairs,
     multiply_and_split_rows,
     open_matrix_unit,
-    split_pairs,
-    split_rows,
 )
+from fastnn.simd.memory import view
+from fastnn.simd.target import SIDE, STEP
+from fastnn.simd.triples import split_pairs, split_rows
 
 
 @op
@@ -50,16 +49,6 @@ def copy_rows(source, s0, s_row, out, o0, o_row, n, columns):
             b[i] = a[i]
 
 
-@op
-def following_step(w0, width, steps, s, w_next):
-    """Where the weights begin of the step after step s; -1: there is none.
-
-    w0, width   the steps' first weights, and the distance of rows
-    w_next      those of the next columns; -1: none
-    """
-    return w0 + (s + 1) * SIDE * width if s + 1 < steps else w_next
-
-
 @piece
 def forward_columns(m, triples, mine, steps, W, w0, w_next, Z, z0, z_row, private, spare, turn):
     """Z[m, SIDE] += A @ W, whole steps, for the columns of a whole panel that begin at w0.
@@ -77,7 +66,7 @@ def forward_columns(m, triples, mine, steps, W, w0, w_next, Z, z0, z_row, privat
         copy_rows(Z, z_rest, z_row, private, spare, SIDE, rest, SIDE)
     for s in range(steps):
         here, there = weights + turn * STEP, weights + (1 - turn) * STEP
-        follows = following_step(w0, width, steps, s, w_next)
+        follows = w0 + (s + 1) * SIDE * width if s + 1 < steps else w_next
         n = SIDE // 2 if follows >= 0 else 0
         if whole > 0:
             multiply_and_split_pairs(

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from fastnn._jit import piece
 from fastnn.ops.codes import RULES, SLOTS
+from fastnn.simd.matrix_unit import descending_tile
 from fastnn.simd.microkernel import updating_tile
 from fastnn.simd.scalar import constant, fma
-from fastnn.simd.triples import descending_tile
 from fastnn.simd.vectors import update_loop
 
 _zero = constant(0.0)

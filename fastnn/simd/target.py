@@ -35,7 +35,7 @@ def cpu_features() -> frozenset[str]:
 FEATURES = cpu_features()
 IS_X86 = platform.machine().lower() in ("x86_64", "amd64", "i686")
 IS_AARCH64 = platform.machine().lower() in ("aarch64", "arm64")
-# Intel's AMX, which multiplies bfloat16 (see simd.triples). A process has to ask the system for it
+# Intel's AMX, which multiplies bfloat16 (see simd.matrix_unit). A process has to ask the system for it
 HAS_MATRIX_UNIT = {"avx512f", "amx-tile", "amx-bf16"} <= FEATURES
 # Rows and columns of a block of its products, terms of a step of their sums; numbers that a step of a factor takes
 SIDE = 32

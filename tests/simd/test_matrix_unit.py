@@ -11,16 +11,15 @@ from fastnn._jit import program
 from fastnn.engine.parameters import aligned_zeros
 from fastnn.ops.codes import RULES
 from fastnn.ops.updates import multiply_and_descend, update
-from fastnn.simd.target import SIDE, STEP
-from fastnn.simd.triples import (
+from fastnn.simd.matrix_unit import (
     close_matrix_unit,
     multiply_and_split_pairs,
     multiply_and_split_rows,
     open_matrix_unit,
     product_reference,
-    split_pairs,
-    split_rows,
 )
+from fastnn.simd.target import SIDE, STEP
+from fastnn.simd.triples import split_pairs, split_rows
 
 pytestmark = needs_matrix_unit
 

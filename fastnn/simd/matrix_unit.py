@@ -241,7 +241,7 @@ def open_matrix_unit(typingctx):
     def codegen(context, builder, signature, args):
         kind = ir.ArrayType(I8, 64)
         table = [1, *[0] * 15, *[64, 0] * 8, *[0] * 16, *[16] * 8, *[0] * 8]
-        held = cgutils.global_constant(builder, "fastnn_tiles", ir.Constant(kind, table))
+        held = cgutils.global_constant(builder, "fastnn_tile_shapes", ir.Constant(kind, table))
         _call(builder, "ldtilecfg", builder.bitcast(held, _BYTES))
         return context.get_dummy_value()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from assembly import (
@@ -15,6 +17,7 @@ from assembly import (
     symbols,
     uses,
 )
+from marks import needs_matrix_unit
 
 from fastnn import _jit
 from fastnn._jit import program
@@ -23,6 +26,7 @@ from fastnn.engine.warm_up import warm_up
 from fastnn.kernels import epoch, gather, programs, rows, words
 from fastnn.kernels.bundles import Work
 from fastnn.ops import activations, codes, heads, updates
+from fastnn.ops.codes import RULES
 from fastnn.simd import target
 from fastnn.simd.microkernel import tile
 
@@ -44,20 +48,37 @@ WITH_FLOAT64 = {
 ALLOWED = {"sched_yield", "usleep", "memset", "memcpy", "memmove", epoch.LEARN}
 
 
+def foreign(lines, known):
+    """What is used besides the pieces that are known, what is allowed, and a constant of the matrix unit."""
+    others = symbols(lines) - set(known) - ALLOWED
+    return {name for name in others if not name.startswith("fastnn_tile_shapes")}
+
+
 def assembly_of(dispatcher):
     (text,) = dispatcher.inspect_asm().values()
     return functions(text)
 
 
-@pytest.fixture(scope="module", params=["train", "train on bytes", "predict"])
+ON_MATRIX_UNIT = pytest.param(("train", "triples"), marks=needs_matrix_unit, id="train on the matrix unit")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(("train", None), id="train"),
+        pytest.param(("train", "bytes"), id="train on bytes"),
+        ON_MATRIX_UNIT,
+        pytest.param(("predict", None), id="predict"),
+    ],
+)
 def entry(request):
     """A program, and the signature that is compiled of it."""
     seen = set()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(launch, "_load", noting(seen, launch._load))
         warm_up("float32")
-    name = "predict" if request.param == "predict" else "train"
-    (signature,) = (s for program, s in seen if program == name and keeps_bytes(s) == ("bytes" in request.param))
+    name, choice = request.param
+    (signature,) = (s for program, s in seen if program == name and choice_of(s) == choice)
     return name, signature
 
 
@@ -69,9 +90,11 @@ def noting(seen, load):
     return load_and_note
 
 
-def keeps_bytes(signature):
+def choice_of(signature):
+    """The buffer that a program of its own has; None for the plain one."""
     (work,) = (field for field in signature if field[0] is Work)
-    return work[1 + Work._fields.index("bytes")] != "NoneType"
+    has = [name for name in ("bytes", "triples") if work[1 + Work._fields.index(name)] != "NoneType"]
+    return has[0] if has else None
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +135,26 @@ WIDEST_TILE = "{}x{}_f".format(*target.WIDEST)
 def test_tiles_are_shared(compiled, entry):
     tiles = {name for name in compiled if name.startswith("fastnn_tile")}
     of_numbers = {f"fastnn_tile_{m}x{u}_f32" for u, most in target.TILE_ROWS.items() for m in range(1, most + 1)}
-    of_bytes = {f"fastnn_tile_of_bytes_{m}x1_f32" for m in target.BYTE_ROWS if keeps_bytes(entry[1])}
-    assert tiles == of_numbers | of_bytes | {f"fastnn_tile_asking_{WIDEST_TILE}32"}
+    others = {
+        None: set(),
+        "bytes": {f"fastnn_tile_of_bytes_{m}x1_f32" for m in target.BYTE_ROWS},
+        "triples": set(TILES_OF_TRIPLES),
+    }
+    assert tiles == of_numbers | others[choice_of(entry[1])] | {f"fastnn_tile_asking_{WIDEST_TILE}32"}
+
+
+_COMPANIES = "pairs", "rows", *(f"rule{code}" for code in RULES.values())
+TILES_OF_TRIPLES = [f"fastnn_tile_of_triples_{name}" for name in _COMPANIES]
+
+
+@pytest.mark.parametrize("entry", [ON_MATRIX_UNIT], indirect=True)
+def test_tiles_of_triples_have_six_products_a_step_and_keep_their_company_in_registers(compiled):
+    for name in TILES_OF_TRIPLES:
+        lines = compiled[name]
+        assert sum(line.startswith("tdpbf16ps") for line in lines) == 6 * 4
+        loads = [line for line in lines if line.startswith("tileloadd") and re.search("%tmm[4-7]$", line)]
+        assert len(loads) == 2 * 7  # from product to product only one factor changes
+        assert [line for line in spills(lines) if uses(line, "zmm")] == []
 
 
 def test_tiles_that_update_or_read_bytes_keep_their_sums_in_registers(compiled):
@@ -136,20 +177,19 @@ def test_float32_is_not_widened(compiled):
 def test_what_is_used_calls_the_tiles_and_the_system_and_counts_no_reference(inlined):
     assert sum(len(lines) for lines in inlined.values()) > 3000
     for name, lines in inlined.items():
-        assert symbols(lines) - set(inlined) - ALLOWED == set(), name
+        assert foreign(lines, inlined) == set(), name
 
 
 def test_nothing_is_called_but_pieces_and_the_system(compiled):
     """No libm (expf, tanhf, fmaf ...), no allocation, no exceptions; and no reference is counted."""
     for name, lines in compiled.items():
-        foreign = symbols(lines) - set(compiled) - ALLOWED
-        assert foreign == set(), name
+        assert foreign(lines, compiled) == set(), name
 
 
 def test_gathering_is_vectorised(compiled, entry):
     """Of uint8, float32 and float64."""
     loops = [loop for name in WITH_FLOAT64 & set(compiled) for loop in inner_loops(compiled[name])]
-    kinds = 0 if keeps_bytes(entry[1]) else 3  # bytes that stay bytes are copied
+    kinds = 0 if choice_of(entry[1]) == "bytes" else 3  # bytes that stay bytes are copied
     assert sum(any(map(stores_vector, loop)) and any(map(is_packed_product, loop)) for loop in loops) >= kinds
 
 

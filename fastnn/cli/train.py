@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     trainer = make_trainer(data, parts, settings)
 
     with sigterm_interrupts():
-        compile_seconds = prepare_kernels(trainer.net.dtype)
+        compile_seconds = prepare_kernels(trainer.net.dtype, trainer.matmul)
         stopped_by = _fit(trainer, parts)
         # a few steps of a training that was stopped at once are no reason to replace an earlier model
         kept = bool(stopped_by) and not trainer.history and Path(settings["save"]).exists()
@@ -118,13 +118,13 @@ def sigterm_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
-def prepare_kernels(dtype: np.dtype) -> float:
+def prepare_kernels(dtype: np.dtype, matmul: str) -> float:
     """Compile or load the kernels apart from the training, and say so if that takes more than a moment."""
     if _machine_code.cache_folder() is None:
         say("compiling the kernels")
     elif not _machine_code.kept():
         say("compiling the kernels, once for each machine and version")
-    return warm_up(dtype)
+    return warm_up(dtype, [matmul])
 
 
 def _fit(trainer: fastnn.Trainer, parts: Parts) -> str:

@@ -118,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
     own_test = args.test is None and data.y_test is not None
     base = {name: settings[name] for name in _BASE}
     with sigterm_interrupts():
-        prepare_kernels(np.dtype(_dtype(settings)))
+        prepare_kernels(np.dtype(_dtype(settings)), settings["matmul"])
         try:
             result = tuning.tune(
                 data.X[: args.rows],

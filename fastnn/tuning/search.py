@@ -58,7 +58,7 @@ class Search:
         self._score = score
         self._one_fold = one_fold
         self._n_jobs = n_jobs
-        self._warm: set[str] = set()
+        self._warm: set[tuple[str, str]] = set()
 
     def run(self, candidates: list[Values], more: bool = False) -> None:
         """Fit these candidates, after those of earlier calls, and add their trials; `more` if others may follow.
@@ -120,9 +120,10 @@ class Search:
                     f"{type(watcher).__name__} watches {monitor!r}, but the final training has no validation "
                     "part; let it watch 'train_loss', as in plateau('train_loss')"
                 )
-        if trainer.net.dtype.name not in self._warm:
-            warm_up(trainer.net.dtype)
-            self._warm.add(trainer.net.dtype.name)
+        programs = trainer.net.dtype.name, trainer.matmul
+        if programs not in self._warm:
+            warm_up(trainer.net.dtype, [trainer.matmul])
+            self._warm.add(programs)
 
     def _run(self, candidates: list[Values], fits: list[Fit], more: bool) -> None:
         first = len(self.trials) + 1

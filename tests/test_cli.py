@@ -363,7 +363,7 @@ def test_a_training_that_is_stopped_in_its_first_epoch_replaces_no_model(folder,
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fastnn.cli.train.prepare_kernels", lambda dtype: 0.0)
+    monkeypatch.setattr("fastnn.cli.train.prepare_kernels", lambda dtype, matmul: 0.0)
     monkeypatch.setattr(fastnn.Trainer, "fit", interrupted)
     code, _, err = run(capsys, "train", "digits", "--save", "new.safetensors")
     assert code == 1 and "interrupted after 0 of 30 epochs; the model so far is in new.safetensors" in err

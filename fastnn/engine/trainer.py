@@ -17,7 +17,7 @@ from fastnn.engine.network import MLP
 from fastnn.engine.optimizers import SGD
 from fastnn.engine.samples import as_matrix, as_weights
 from fastnn.engine.training import Training
-from fastnn.ops.codes import HEADS, LOSSES
+from fastnn.ops.codes import HEADS, LOSSES, MATMULS
 
 
 class Trainer:
@@ -159,7 +159,7 @@ class Trainer:
                 raise TypeError(f"callbacks must be fastnn.Callback objects, got {callback!r}")
 
     def _check_matmul(self) -> None:
-        if _checks.choice("matmul", self.matmul, ("fma", "bf16x3")) == "fma":
+        if _checks.choice("matmul", self.matmul, MATMULS) == "fma":
             return
         if self.net.dtype != np.float32:
             raise ValueError(f"matmul='bf16x3' is for float32 networks, this one is {self.net.dtype}; use matmul='fma'")

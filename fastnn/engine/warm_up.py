@@ -13,8 +13,7 @@ from fastnn.engine.network import MLP
 from fastnn.engine.trainer import Trainer
 from fastnn.engine.workspace import BYTES_PAY
 from fastnn.kernels.bundles import WIDE
-
-MATMULS = "fma", "bf16x3"
+from fastnn.ops.codes import MATMULS
 
 
 def warm_up(dtype: Any = "float32", matmuls: Iterable[str] = MATMULS) -> float:

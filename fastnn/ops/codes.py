@@ -1,4 +1,4 @@
-"""FLOOR 1: the names of activations, outputs, losses and update rules, and the codes by which kernels choose them."""
+"""FLOOR 1: the names of what users choose, activations, outputs, losses, rules, and the codes that kernels know."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ HEADS = {
     ("logistic", "mse"): 3,
     ("softmax", "mse"): 4,
 }
+
+# how products are formed (see kernels.matmul and kernels.triples)
+MATMULS = ("fma", "bf16x3")
 
 RULES = {"sgd": 0, "momentum": 1, "nesterov": 2}
 # numbers that a rule keeps for every weight

@@ -26,7 +26,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.simd.memory import emit_prefetch
+from fastnn.simd.memory import emit_address, emit_prefetch
 from fastnn.simd.scalar import spread
 from fastnn.simd.target import SIDE, STEP
 from fastnn.simd.triples import (
@@ -35,14 +35,13 @@ from fastnn.simd.triples import (
     B_PART,
     B_ROW,
     LANES,
-    address,
     as_parts,
     emit_pair,
     emit_row,
     past,
     vector_at,
 )
-from fastnn.simd.vectors import Rule, Vector
+from fastnn.simd.vectors import Rule, Vector, emit_step
 
 I8, I64 = ir.IntType(8), ir.IntType(64)
 _BYTES = I8.as_pointer()
@@ -154,8 +153,9 @@ class _Descend(_Company):
     arg_types = (I64, I64, _BYTES, _BYTES, _BYTES, _REAL, _REAL)
 
     def __init__(self, rule: Rule) -> None:
-        self.code, self.step, self.has_slot = rule
-        self.name = f"rule{self.code}"
+        self.rule = rule
+        code, _, self.has_slot = rule
+        self.name = f"rule{code}"
 
     def begin(self, builder, args):
         *others, rate, momentum = args
@@ -166,12 +166,7 @@ class _Descend(_Company):
         for place in places[: 1 + self.has_slot]:
             emit_prefetch(builder, past(builder, place, _SOON), True)
         w, v, g = (vector_at(builder, place) for place in places)
-        old_w, gradient = (Vector(builder, builder.load(place, align=4)) for place in (w, g))
-        old_v = Vector(builder, builder.load(v, align=4)) if self.has_slot else old_w
-        new_w, new_v = self.step(old_w, gradient, old_v, *self.factors)
-        builder.store(new_w.value, w, align=4)
-        if self.has_slot:
-            builder.store(new_v.value, v, align=4)
+        emit_step(self.rule, Vector(builder, builder.load(g, align=4)), w, v, self.factors, 4)
         return I64(64), I64(64 if self.has_slot else 0), I64(64)
 
 
@@ -263,8 +258,8 @@ def _block_args(context, builder, kinds, args) -> list[ir.Value]:
     """The arguments of an intrinsic that begins with triples, as the first ones of its function."""
     triples, a0, a_more, b0, b_more, steps, blocks, c, c0, c_row, c_more, accumulate = args
     return [
-        *(address(context, builder, kinds[0], triples, at) for at in (a0, b0)),
-        address(context, builder, kinds[7], c, c0),
+        *(emit_address(context, builder, kinds[0], triples, at) for at in (a0, b0)),
+        emit_address(context, builder, kinds[7], c, c0),
         builder.mul(a_more, I64(2)), builder.mul(b_more, I64(2)), builder.mul(c_more, I64(4)), blocks, steps,
         builder.mul(c_row, I64(4)), builder.icmp_unsigned("!=", accumulate, ir.Constant(accumulate.type, 0)),
     ]  # fmt: skip
@@ -295,7 +290,7 @@ def _splitting_tile(company: Callable[[], _Split]):
             n, pace, source, s0, s_row, ahead, o0 = args[_N_BLOCK_ARGS:]
             kinds = signature.args
             places = [
-                address(context, builder, kinds[i], x, at)
+                emit_address(context, builder, kinds[i], x, at)
                 for i, x, at in ((_N_BLOCK_ARGS + 2, source, s0), (0, args[0], o0))
             ]
             builder.call(
@@ -334,7 +329,7 @@ def descending_tile(rules: list[Rule]):
             n, pace, rule, w, v, at, finished, f0, rate, momentum = args[_N_BLOCK_ARGS:]
             kinds = signature.args
             places = [
-                address(context, builder, kinds[_N_BLOCK_ARGS + i], x, x0)
+                emit_address(context, builder, kinds[_N_BLOCK_ARGS + i], x, x0)
                 for i, x, x0 in ((3, w, at), (4, v, at), (6, finished, f0))
             ]
             call_args = [

@@ -78,6 +78,12 @@ def view_at(dtype):
     return at
 
 
+def emit_address(context, builder, array_type, array, offset) -> ir.Value:
+    """A pointer to bytes: where number `offset` of an array begins."""
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [offset]), ir.IntType(8).as_pointer())
+
+
 def emit_prefetch(builder: ir.IRBuilder, place: ir.Value, to_be_written: bool) -> None:
     """Ask for the cache line at a place: into L1 if it will be written, else into L2, for L1 may have no room."""
     byte_ptr, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)

@@ -28,9 +28,9 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastnn.simd import target
-from fastnn.simd.memory import emit_prefetch
+from fastnn.simd.memory import emit_address, emit_prefetch
 from fastnn.simd.scalar import emit_fma, spread
-from fastnn.simd.vectors import Rule, Vector
+from fastnn.simd.vectors import Rule, Vector, emit_step
 
 I64 = ir.IntType(64)
 _BYTES = ir.IntType(8).as_pointer()
@@ -236,23 +236,18 @@ def _updating_tile(
     if tile.exists:
         return tile.fn
     builder = tile.builder
-    w, v, distance, rule, rate, momentum = tile.extra
+    w, v, distance, code, rate, momentum = tile.extra
     totals = tile.sums([ir.Constant(tile.vector, [0.0] * tile.lanes)] * (mr * tile.nv))
     factors = [Vector(builder, spread(builder, x, tile.lanes)) for x in (builder.fneg(rate), momentum)]
     places = list(zip(tile.rows_at(w, distance), tile.rows_at(v, distance), strict=True))
     end = tile.fn.append_basic_block("end")
-    switch = builder.switch(rule, end)
-    for code, step, has_slot in rules:
-        block = tile.fn.append_basic_block(f"rule{code}")
-        switch.add_case(I64(code), block)
+    switch = builder.switch(code, end)
+    for rule in rules:
+        block = tile.fn.append_basic_block(f"rule{rule[0]}")
+        switch.add_case(I64(rule[0]), block)
         builder.position_at_end(block)
         for total, (w_place, v_place) in zip(totals, places, strict=True):
-            old_w = Vector(builder, builder.load(w_place, align=size))
-            old_v = Vector(builder, builder.load(v_place, align=size)) if has_slot else old_w
-            new_w, new_v = step(old_w, Vector(builder, total), old_v, *factors)
-            builder.store(new_w.value, w_place, align=size)
-            if has_slot:
-                builder.store(new_v.value, v_place, align=size)
+            emit_step(rule, Vector(builder, total), w_place, v_place, factors, size)
         builder.branch(end)
     builder.position_at_end(end)
     builder.ret_void()
@@ -273,11 +268,6 @@ def _choose_tile(builder: ir.IRBuilder, sizes, units, mr, call: Callable[[int, i
     builder.position_at_end(after)
 
 
-def _address(context, builder, array_type, array, offset):
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [offset]), _BYTES)
-
-
 def _in_bytes(builder, stride, size):
     return builder.mul(stride, I64(size))
 
@@ -288,8 +278,8 @@ def _factors(context, builder, signature, args):
     a_size, b_size = (context.get_abi_sizeof(context.get_value_type(signature.args[i].dtype)) for i in (2, 6))
     odd_rows = [_in_bytes(builder, builder.mul(a_row, I64(odd)), a_size) for odd in (1, 3, 5, 7)]
     return [
-        _address(context, builder, signature.args[2], a, a0), _in_bytes(builder, a_col, a_size), *odd_rows,
-        _address(context, builder, signature.args[6], b, b0), _in_bytes(builder, b_row, b_size),
+        emit_address(context, builder, signature.args[2], a, a0), _in_bytes(builder, a_col, a_size), *odd_rows,
+        emit_address(context, builder, signature.args[6], b, b0), _in_bytes(builder, b_row, b_size),
     ]  # fmt: skip
 
 
@@ -300,11 +290,11 @@ def _emit_product(context, builder, signature, args, make, sizes, *more):
     size = context.get_abi_sizeof(real)
     call_args = [
         *_factors(context, builder, signature, factors),
-        _address(context, builder, signature.args[12], terms, t0), k,
-        _address(context, builder, signature.args[9], c, c0), _in_bytes(builder, c_row, size),
+        emit_address(context, builder, signature.args[12], terms, t0), k,
+        emit_address(context, builder, signature.args[9], c, c0), _in_bytes(builder, c_row, size),
         builder.icmp_unsigned("!=", accumulate, ir.Constant(accumulate.type, 0)), *more,
     ]  # fmt: skip
-    soon = [_address(context, builder, signature.args[16], soon, s0)] if make is _Tile else []
+    soon = [emit_address(context, builder, signature.args[16], soon, s0)] if make is _Tile else []
 
     def call(m, u):
         silent = _storing_tile(builder.module, real, size, m, u, 0, make)
@@ -379,14 +369,14 @@ def updating_tile(rules: list[Rule], asks: bool = False):
             size = context.get_abi_sizeof(real)
             call_args = [
                 *_factors(context, builder, signature, factors),
-                _address(context, builder, signature.args[9], terms, t0), k,
-                _address(context, builder, signature.args[12], w, at),
-                _address(context, builder, signature.args[13], v, at), _in_bytes(builder, row, size),
+                emit_address(context, builder, signature.args[9], terms, t0), k,
+                emit_address(context, builder, signature.args[12], w, at),
+                emit_address(context, builder, signature.args[13], v, at), _in_bytes(builder, row, size),
                 rule, rate, momentum,
             ]  # fmt: skip
 
             if asks:
-                call_args += [_address(context, builder, signature.args[i], x, s0) for i, x in ((12, w), (13, v))]
+                call_args += [emit_address(context, builder, signature.args[i], x, s0) for i, x in ((12, w), (13, v))]
 
             def call(m, u):
                 builder.call(_updating_tile(builder.module, real, size, m, u, 2 * asks, rules), call_args)

@@ -15,6 +15,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from fastnn.simd.memory import emit_address
 from fastnn.simd.target import SIDE, STEP
 
 _I64 = ir.IntType(64)
@@ -78,11 +79,6 @@ def emit_pair(builder: ir.IRBuilder, source: ir.Value, s_row: ir.Value, out: ir.
             builder.store(builder.or_(shifted, builder.and_(high, upper)), place, align=64)
 
 
-def address(context, builder, array_type, array, offset):
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [offset]), ir.IntType(8).as_pointer())
-
-
 @intrinsic
 def split_rows(typingctx, source, s0, s_row, n, steps, out, o0):
     """Triples of n rows of A, at most SIDE, of so many steps; rows are s_row apart in `source`."""
@@ -90,8 +86,8 @@ def split_rows(typingctx, source, s0, s_row, n, steps, out, o0):
 
     def codegen(context, builder, signature, args):
         source, s0, s_row, n, steps, out, o0 = args
-        first = address(context, builder, signature.args[0], source, s0)
-        out = address(context, builder, signature.args[5], out, o0)
+        first = emit_address(context, builder, signature.args[0], source, s0)
+        out = emit_address(context, builder, signature.args[5], out, o0)
         s_row = builder.mul(s_row, _I64(4))
         with cgutils.for_range(builder, n) as row:
             begin = builder.gep(first, [builder.mul(row.index, s_row)])
@@ -111,8 +107,8 @@ def split_pairs(typingctx, source, s0, s_row, steps, out, o0):
 
     def codegen(context, builder, signature, args):
         source, s0, s_row, steps, out, o0 = args
-        source = address(context, builder, signature.args[0], source, s0)
-        out = address(context, builder, signature.args[4], out, o0)
+        source = emit_address(context, builder, signature.args[0], source, s0)
+        out = emit_address(context, builder, signature.args[4], out, o0)
         s_row = builder.mul(s_row, _I64(4))
         with cgutils.for_range(builder, builder.mul(steps, _I64(SIDE // 2))) as pair:
             row = builder.gep(source, [builder.mul(pair.index, builder.mul(s_row, _I64(2)))])

@@ -15,6 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastnn.simd import target
+from fastnn.simd.memory import emit_address
 from fastnn.simd.scalar import emit_fma, spread
 
 I64 = ir.IntType(64)
@@ -42,6 +43,22 @@ Step = Callable[[Vector, Vector, Vector, Vector, Vector], tuple[Vector, Vector]]
 Rule = tuple[int, Step, bool]
 
 
+def emit_step(rule: Rule, gradient: Vector, w: ir.Value, v: ir.Value, factors: list[Vector], size: int) -> None:
+    """Take a step with a vector of gradients on the weights at w and, if the rule has a slot, the velocities at v.
+
+    factors     -rate and momentum
+    size        bytes of a number
+    """
+    _, step, has_slot = rule
+    builder = gradient.builder
+    old_w = Vector(builder, builder.load(w, align=size))
+    old_v = Vector(builder, builder.load(v, align=size)) if has_slot else old_w
+    new_w, new_v = step(old_w, gradient, old_v, *factors)
+    builder.store(new_w.value, w, align=size)
+    if has_slot:
+        builder.store(new_v.value, v, align=size)
+
+
 def update_loop(rules: list[Rule]):
     """Make an intrinsic update(rule, n, w, v, at, g, g0, rate, momentum) of (code, step, whether it has a slot).
 
@@ -61,11 +78,8 @@ def update_loop(rules: list[Rule]):
             real = context.get_value_type(array_type.dtype)
             size = context.get_abi_sizeof(real)
 
-            def start(array, offset):
-                data = context.make_array(array_type)(context, builder, array).data
-                return builder.bitcast(builder.gep(data, [offset]), ir.IntType(8).as_pointer())
-
-            call_args = [rule, builder.mul(n, I64(size)), start(w, at), start(v, at), start(g, g0), rate, momentum]
+            starts = [emit_address(context, builder, array_type, x, x0) for x, x0 in ((w, at), (v, at), (g, g0))]
+            call_args = [rule, builder.mul(n, I64(size)), *starts, rate, momentum]
             builder.call(_update_function(builder.module, rules, real, size), call_args)
             return context.get_dummy_value()
 
@@ -84,23 +98,19 @@ def _update_function(module: ir.Module, rules: list[Rule], real: ir.Type, size: 
     fn.linkage = "internal"
     fn.attributes.add("noinline")
     fn.attributes.add("nounwind")
-    rule, n_bytes, w, v, g, rate, momentum = fn.args
+    code, n_bytes, *starts, rate, momentum = fn.args
     kind = ir.VectorType(real, target.VECTOR_BYTES // size)
     entry, out = fn.append_basic_block("entry"), fn.append_basic_block("out")
     builder = ir.IRBuilder(entry)
     factors = [Vector(builder, spread(builder, x, kind.count)) for x in (builder.fneg(rate), momentum)]
-    switch = builder.switch(rule, out)
-    for code, step, has_slot in rules:
-        loop = fn.append_basic_block(f"rule{code}")
-        switch.add_case(I64(code), loop)
+    switch = builder.switch(code, out)
+    for rule in rules:
+        loop = fn.append_basic_block(f"rule{rule[0]}")
+        switch.add_case(I64(rule[0]), loop)
         builder.position_at_end(loop)
         at = builder.phi(I64)
-        places = [builder.bitcast(builder.gep(start, [at]), kind.as_pointer()) for start in (w, g, v)]
-        old = [Vector(builder, builder.load(place, align=size)) for place in places[: 2 + has_slot]]
-        new_w, new_v = step(*old, *[old[0]] * (not has_slot), *factors)
-        builder.store(new_w.value, places[0], align=size)
-        if has_slot:
-            builder.store(new_v.value, places[2], align=size)
+        w, v, g = (builder.bitcast(builder.gep(start, [at]), kind.as_pointer()) for start in starts)
+        emit_step(rule, Vector(builder, builder.load(g, align=size)), w, v, factors, size)
         following = builder.add(at, I64(target.VECTOR_BYTES))
         at.add_incoming(I64(0), entry)
         at.add_incoming(following, loop)

@@ -49,6 +49,13 @@ def process(command: list[str], **settings) -> Iterator[subprocess.Popen]:
             raise
 
 
+def run_python(program: str, *arguments: str, **variables: str):
+    """A Python program in a process of its own, which can import the package and what tests share."""
+    root = Path(fastnn.__file__).parents[1]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), str(root / "tests")])} | variables
+    return process([sys.executable, "-c", program, *arguments], env=env, stdout=subprocess.PIPE)
+
+
 def start(*arguments: str):
     """The command in a process of its own, from this source tree."""
     command = [sys.executable, "-m", "fastnn", *arguments]

@@ -52,7 +52,7 @@ class Product:
         @make_program
         def forward(m, I, O, a, a_row, w, spare, z_row, z, every):
             for j in range(0, O, panel_of(w)):
-                forward_panel(m, min(panel_of(w), O - j), a, 0, a_row, w, j * (I + 1), z, j, z_row, every, I + 1)
+                forward_panel(m, min(panel_of(w), O - j), a, 0, a_row, w, j * (I + 1), z, j, z_row, every, 0, I + 1)
 
         return forward
 

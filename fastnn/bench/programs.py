@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn._jit import piece
 from fastnn.engine.launch import Program
-from fastnn.kernels.bundles import STRIP, Block
+from fastnn.kernels.bundles import STRIP, UNITS, Block
 from fastnn.kernels.epoch import learn_rows
 from fastnn.kernels.first import first_layer, forward_first
 from fastnn.kernels.gang import barrier, share
@@ -65,9 +65,9 @@ def strip_part(part, net, rule, samples, work, first, base, m, control):
     """One part of phase A for a strip of m samples."""
     factor = net.keep.dtype.type(0.01)
     if part == _GATHER:
-        gather_rows(0, net, samples, work, first, base, m, base)
+        gather_rows(0, net, samples, work, first, base, m, base, 0, net.levels[0, UNITS])
     elif part == _FORWARD:
-        forward_first(0, 1, net, work, work.triples, base, m, base)
+        forward_first(0, 1, net, work, work.triples, base, m, base, 0)
         forward_rows(0, net, work, work.triples, base, m, key(0, 0))
     elif part == _HEAD:
         for r in range(m):
@@ -76,7 +76,7 @@ def strip_part(part, net, rule, samples, work, first, base, m, control):
     elif part == _BACKWARD:
         backward_rows(0, net, work, work.triples, base, m, key(0, 0))
     else:
-        first_layer(0, 1, net, samples, work, work.bytes, work.triples, first, base, m, base, key(0, 0))
+        first_layer(0, 1, net, samples, work, work.bytes, work.triples, first, base, m, base, key(0, 0), 0)
         learn_rows(0, net, rule, samples, work, work.bytes, first, base, m, first + m, key(0, 0), factor, control)
 
 

@@ -45,7 +45,7 @@ class Workload(NamedTuple):
 
     def default_threads(self, most: int) -> int:
         """What the trainer would choose of at most this many."""
-        return min(most, costs.useful_ranks(self.network(), self.batch_size))
+        return costs.useful_ranks(self.network(), self.batch_size, at_most=most)
 
     def ceiling(self, gflops: float, gbytes: float) -> float:
         """Samples a second at this arithmetic peak (1e9/s) and bandwidth (1e9 bytes/s), whichever is less.

@@ -23,7 +23,7 @@ from fastnn._files import replace_file
 from fastnn.engine import launch
 from fastnn.engine.network import MLP
 from fastnn.engine.samples import bundle
-from fastnn.engine.workspace import Plan, goes_by_units
+from fastnn.engine.workspace import Plan, goes_by_inputs, goes_by_units
 from fastnn.ops.codes import HEADS
 
 # Seconds for a floating-point operation, for a parameter that is updated, for a sample and for an input that is
@@ -57,13 +57,19 @@ def operations(sizes: Sequence[int], batch_size: int = 1) -> int:
     return (6 * sum(weights) - 2 * weights[0]) * batch_size
 
 
-def step_seconds(network: MLP, batch_size: int, n_ranks: int, costs: Costs) -> float:
+def step_seconds(network: MLP, batch_size: int, n_ranks: int, costs: Costs, limits_norms: bool = False) -> float:
     """Expected time of a step with momentum."""
     sizes = network.sizes
     samples = batch_size * (_SAMPLE + _INPUT * sizes[0])
     alone = costs.pace * (_OPERATION * operations(sizes, batch_size) + _UPDATE * network.n_parameters + samples)
     if n_ranks == 1:
         return alone
+    if goes_by_inputs(network, n_ranks, batch_size, limits_norms):
+        # the first layer is shared, and its sums exchanged; every rank does the rest
+        first = _OPERATION * 4 * sizes[0] * sizes[1] * batch_size + _UPDATE * (sizes[0] + 1) * sizes[1]
+        shared = costs.pace * (first + _INPUT * sizes[0] * batch_size)
+        sums = costs.exchange * 2 * batch_size * sizes[1]
+        return shared / n_ranks + (alone - shared) + sums + _BARRIER * math.log2(n_ranks)
     # activations and deltas; by rows all weights and the inputs too
     exchanged, gathered, barriers = 2 * batch_size * sum(sizes[1:]) + network.n_parameters, 0, 2
     if goes_by_units(network, n_ranks, batch_size):
@@ -75,16 +81,28 @@ def step_seconds(network: MLP, batch_size: int, n_ranks: int, costs: Costs) -> f
     return alone / n_ranks + moves + barriers * _BARRIER * math.log2(n_ranks)
 
 
-def useful_ranks(network: MLP, batch_size: int, n_threads: int | None = None, measures: bool = True) -> int:
+def useful_ranks(
+    network: MLP,
+    batch_size: int,
+    n_threads: int | None = None,
+    *,
+    at_most: int | None = None,
+    limits_norms: bool = False,
+    measures: bool = True,
+) -> int:
     """Ranks for a training; a given `n_threads`, or FASTNN_NUM_THREADS as the most, is taken at its word.
 
-    `measures` is False where a measurement would compile a program that the training does not need.
+    `at_most` is another limit, `limits_norms` as in Plan. `measures` is False where measuring would compile a program
+    that nobody needs.
     """
     most = launch.most_ranks(n_threads)
+    if at_most is not None:
+        most = min(most, at_most)
     if n_threads is not None or most == 1:
         return most
     costs = current(network.dtype.name, measures)
-    seconds = {n_ranks: step_seconds(network, batch_size, n_ranks, costs) for n_ranks in range(1, most + 1)}
+    every = range(1, most + 1)
+    seconds = {n_ranks: step_seconds(network, batch_size, n_ranks, costs, limits_norms) for n_ranks in every}
     best = min(seconds, key=lambda n_ranks: seconds[n_ranks])
     return best if seconds[best] < _WORTH * seconds[1] else 1
 

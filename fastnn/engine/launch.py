@@ -12,7 +12,7 @@ import os
 import queue
 import threading
 import weakref
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -193,14 +193,17 @@ def loading(program: Program, arguments: tuple[Any, ...]) -> Iterator[None]:
 
 
 class Call:
-    """A program with its arguments, to be run by all ranks of a gang; it may be run again."""
+    """A program with its arguments, to be run by all ranks of a gang; it may be run again.
 
-    def __init__(self, program: Program, n_ranks: int, arguments: tuple[Any, ...]) -> None:
+    `after` is what the last rank to leave does, before anybody knows that they have.
+    """
+
+    def __init__(self, program: Program, arguments: Sequence[tuple[Any, ...]], after: Callable[[], None]) -> None:
         self._kept = arguments  # the words are addresses of them
-        self._function = _load(program, (0, n_ranks, *arguments))  # must live as long as it may run
-        table = np.array(words((0, n_ranks, *arguments)), np.int64)
-        self._words = np.tile(table, (n_ranks, 1))
-        self._words[:, 0] = range(n_ranks)
+        self.after = after
+        ranks = list(enumerate(arguments))
+        self._function = _load(program, (0, len(ranks), *arguments[0]))  # must live as long as it may run
+        self._words = np.array([words((rank, len(ranks), *each)) for rank, each in ranks], np.int64)
         self._runs = [self._function.on(row.ctypes.data) for row in self._words]
 
     def run(self, rank: int) -> None:
@@ -240,9 +243,19 @@ class Gang:
             jobs.put(None)
         self._jobs.clear()
 
-    def prepare(self, program: Program, arguments: tuple[Any, ...]) -> Call:
-        """The program with these arguments, compiled or loaded if need be: no rank waits for a compiler."""
-        return Call(program, self.n_ranks, (self.control, *arguments))
+    def prepare(self, program: Program, *arguments: tuple[Any, ...], after: Callable[[], None] = lambda: None) -> Call:
+        """The program with these arguments, compiled or loaded if need be: no rank waits for a compiler.
+
+        Parameters
+        ----------
+        program : Program
+        *arguments : tuple
+            One for all ranks, or one for each.
+        after : callable
+            What is done once all ranks have left, by the last one: there no Ctrl-C can come between.
+        """
+        of_ranks = arguments if len(arguments) > 1 else arguments * self.n_ranks
+        return Call(program, [(self.control, *each) for each in of_ranks], after)
 
     def run(
         self,
@@ -270,6 +283,7 @@ class Gang:
         self._words_of_a_run.fill(0)
         if self.n_ranks == 1 and expected_seconds < SHORT_SECONDS:
             call.run(0)
+            call.after()
             return
         self._start_threads()
         self._done.clear()
@@ -313,6 +327,11 @@ class Gang:
             with self._lock:
                 self._running -= 1
                 last = self._running == 0
+            try:
+                if last:
+                    call.after()
+            except BaseException as error:
+                self._error = error
             del job, call
             if last:
                 self._done.set()

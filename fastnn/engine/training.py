@@ -66,8 +66,13 @@ class Training:
         has_idle = has_idle_inputs(X, net.input_offset)
         keeps_bytes = has_idle and stay_bytes(net, X, self.batch_size, dropout)
         triples = trainer.matmul == "bf16x3" and has_wide(net)
+        limits_norms = trainer.max_norm is not None
         self.n_ranks = costs.useful_ranks(
-            net, self.batch_size, trainer.n_threads, measures=not (keeps_bytes or triples)
+            net,
+            self.batch_size,
+            trainer.n_threads,
+            limits_norms=limits_norms,
+            measures=not (keeps_bytes or triples),
         )
         self.plan = Plan(
             net,
@@ -79,6 +84,7 @@ class Training:
             skip_zeros=has_idle,
             keeps_bytes=keeps_bytes,
             triples=triples,
+            limits_norms=limits_norms,
         )
         self.rule = self.plan.rule(
             HEADS[net.output, trainer.loss],
@@ -148,7 +154,9 @@ class Training:
         losses = np.zeros(n_epochs)
         before = self.net._parameters.flat.copy()
         arguments = self._arguments((epoch, epoch + n_epochs), rates, losses)
-        call = self.gang.prepare(launch.TRAIN, arguments)  # compiles, if it must, before the clock runs
+        # compiles, if it must, before the clock runs
+        call = self.gang.prepare(launch.TRAIN, *arguments, after=self.plan.replicas.gather)
+        self.plan.replicas.scatter()
 
         def tick(steps: int) -> None:
             if trainer._stops_at_once:
@@ -187,12 +195,14 @@ class Training:
             raise interrupt
         return epoch + n_epochs
 
-    def _arguments(self, epochs: tuple[int, int], rates: np.ndarray, losses: np.ndarray) -> tuple[Any, ...]:
-        """Of the program kernels.epoch.train, after the ranks and control."""
+    def _arguments(self, epochs: tuple[int, int], rates: np.ndarray, losses: np.ndarray) -> list[tuple[Any, ...]]:
+        """Of the program kernels.epoch.train, after the ranks and control: for all ranks, or for each."""
         plan, trainer = self.plan, self.trainer
         # plain numbers: for each of NumPy's types the program would be compiled again
         order = (self.batch_size, plan.block, bool(trainer.shuffle), int(trainer.seed))
-        return plan.net, self.rule, self.samples, plan.work, epochs, *order, rates, losses
+        return [
+            (net, self.rule, self.samples, work, epochs, *order, rates, losses) for net, work in plan.replicas.ranks
+        ]
 
     def _validate(self) -> dict[str, float]:
         if self.validation is None:

@@ -5,13 +5,15 @@ All of it depends on shapes, choices and the number of ranks; the trained bits d
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastnn.engine.parameters import aligned_zeros
+from fastnn.engine.replicas import Replicas
 from fastnn.kernels import bundles, panels
-from fastnn.kernels.bundles import LISTS, STRIP, Net, Rule, Work
+from fastnn.kernels.bundles import LISTS, QUARTERS, STRIP, Net, Rule, Work
 from fastnn.ops.codes import ACTIVATIONS, NEEDS_Z, OUTPUTS, RULES, SLOTS
 from fastnn.simd import target
 from fastnn.simd.target import LIST_SLACK, SIDE, STEP, WORD_BITS
@@ -26,6 +28,13 @@ BYTE_BLOCK = 256
 # They do in mini-batches of so many. An epoch of 784-5-10 in float64, one thread, took 0.66 of the time at 32, 0.5 at
 # 1024; of 784-16-10 in float32 0.93 and 0.86. At 16 two threads took longer
 BYTES_PAY = 32
+# First layers of so many inputs have sums in quarters, if they are narrow
+QUARTERED_INPUTS = 384
+# Going by inputs pays up to so many samples in a mini-batch, and so many products of samples and later weights for each
+# first weight. An epoch on two ranks took, of the better of one rank and two by rows or by units: 784-30-10 at 10 0.70,
+# at 256 0.86; 784-64-32-10 at 1 0.64, at 128 (6.0 products) 0.89, at 256 1.0; 784-128-64-10 at 8 0.87, at 64 (5.6)
+# 0.98, at 128 1.06
+BY_INPUTS_BATCH, BY_INPUTS_WORK = 256, 6
 # Numbers of triples for which a rank has room at least: of 960 inputs at 128 samples; they stay in L2
 TRIPLES = 384 * 1024
 
@@ -39,6 +48,31 @@ def goes_by_units(network: MLP, n_ranks: int, batch_size: int) -> bool:
     width = panels.padded(network.sizes[1], network.dtype)
     panel = target.PANEL_UNITS * panels.unit(network.dtype)
     return n_ranks > 1 and width >= n_ranks * panel and batch_size <= width
+
+
+def has_quarters(network: MLP) -> bool:
+    """Whether the sums of the first layer are made of four, over the quarters of the inputs (see kernels.quarters)."""
+    lanes = panels.unit(network.dtype)
+    width = panels.padded(network.sizes[1], network.dtype)
+    return lanes < width <= 2 * target.PANEL_UNITS * lanes and network.sizes[0] >= QUARTERED_INPUTS
+
+
+def quarters(n_inputs: int) -> np.ndarray:
+    """Where the quarters of the inputs begin, and their end: whole vectors of `Work.nonzero`."""
+    vectors = bundles.padded_words(n_inputs) // 16
+    return np.minimum([-(-vectors * q // QUARTERS) * 16 for q in range(QUARTERS + 1)], n_inputs).astype(np.int64)
+
+
+def goes_by_inputs(network: MLP, n_ranks: int, batch_size: int, limits_norms: bool) -> bool:
+    """Whether each rank takes quarters of the inputs rather than samples (see kernels.quarters).
+
+    It gains what else is exchanged, the weights of the first layer; what every rank then does for itself is the work of
+    the other layers. Not with a limit to norms, which belong to all inputs together, nor with wide layers.
+    """
+    first, *others = (n_inputs * n_outputs for n_inputs, n_outputs in pairwise(network.sizes))
+    pays = batch_size <= BY_INPUTS_BATCH and batch_size * sum(others) <= BY_INPUTS_WORK * first
+    can = has_quarters(network) and n_ranks in (2, QUARTERS) and not limits_norms and not has_wide(network)
+    return can and pays
 
 
 def is_wide(network: MLP, level: int) -> bool:
@@ -86,10 +120,14 @@ class Plan:
         The first layer is that of kernels.narrow, for which zeros must be skipped; the bits stay.
     triples : bool
         The products of wide layers are those of kernels.triples; the bits are others.
+    limits_norms : bool
+        The rule has a max_norm.
 
     Attributes
     ----------
     net, work : bundles for the kernels
+    replicas : Replicas
+        Those of each rank, if the first layer goes by inputs; else these are all there is.
     block : int
         Samples in a row block.
     """
@@ -106,6 +144,7 @@ class Plan:
         skip_zeros: bool = False,
         keeps_bytes: bool = False,
         triples: bool = False,
+        limits_norms: bool = False,
     ) -> None:
         self.network = network
         self.dtype = network.dtype
@@ -114,7 +153,8 @@ class Plan:
         self.block = min(batch_size, block) if batch_size else n_ranks * STRIP
         dropout = [*(dropout or [0.0] * (len(network.sizes) - 1)), 0.0]
         flat = network._parameters.flat
-        by_units = batch_size is not None and goes_by_units(network, n_ranks, batch_size)
+        by_inputs = batch_size is not None and goes_by_inputs(network, n_ranks, batch_size, limits_norms)
+        by_units = batch_size is not None and not by_inputs and goes_by_units(network, n_ranks, batch_size)
         levels, n_rows = self._levels(dropout, n_ranks if by_units else 1, keeps_bytes)
         slots = flat.size * SLOTS[update]
         self.net = Net(
@@ -131,9 +171,11 @@ class Plan:
             n_samples=n_samples,
             skip_zeros=skip_zeros,
             by_units=by_units,
+            by_inputs=by_inputs,
             keeps_bytes=keeps_bytes,
             triples=triples,
         )
+        self.replicas = Replicas(self.net, self.work, n_ranks)
         if keeps_bytes:
             self.work.rows[levels[0, bundles.ACTS]] = 1
 
@@ -189,6 +231,7 @@ class Plan:
         n_samples: int,
         skip_zeros: bool,
         by_units: bool,
+        by_inputs: bool,
         keeps_bytes: bool,
         triples: bool,
     ) -> Work:
@@ -201,7 +244,7 @@ class Plan:
         sizes = self.network.sizes
         every = np.arange(max(max(sizes) + 1, self.block, panels.unit(self.dtype) * target.PANEL_UNITS))
         private = -(-private // 64) * 64 + 64  # ranks do not share cache lines
-        rows_of_rank = self.block if by_units else -(-self.block // n_ranks)
+        rows_of_rank = self.block if by_units or by_inputs else -(-self.block // n_ranks)
         nonzero_part = -(-rows_of_rank // WORD_BITS) * bundles.padded_words(sizes[0])
         list_size = 1 + max(sizes[0] + 1, self.block) + LIST_SLACK
         gradients = self.net.params.size if several_blocks or keeps_bytes else 0
@@ -210,6 +253,8 @@ class Plan:
             # behind the row block as many samples as a tile has, and for each rank those that it has turned
             raw = aligned_zeros((self.block + lanes * (1 + n_ranks)) * self._byte_distance(), np.uint8)
             gradients += (lanes + 1) * self._byte_distance()
+        quarter = self.block * int(levels[1, bundles.LD]) if has_quarters(self.network) else 0
+        parts = quarters(sizes[0]) if quarter else np.array([0, sizes[0]])
         of_strip = (STRIP // SIDE * (max(sizes) // SIDE) + 2) * STEP
         triples_size = max(of_strip, TRIPLES) if triples else 0
         return Work(
@@ -222,6 +267,11 @@ class Plan:
             losses=np.zeros(self.block, np.float64),
             every=every,
             copy_rows=self.block if by_units else 0,
+            by_inputs=by_inputs,
+            parts=parts,
+            own_parts=(0, len(parts) - 1),
+            quarters=aligned_zeros((1 + by_inputs) * QUARTERS * quarter, self.dtype),
+            quarter_size=quarter,
             nonzero=np.zeros(nonzero_part * n_ranks if skip_zeros else 0, np.int32),
             nonzero_part=nonzero_part,
             lists=np.zeros(LISTS * list_size * n_ranks if skip_zeros else 0, np.int64),

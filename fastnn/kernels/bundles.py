@@ -24,6 +24,8 @@ LEVEL_WORDS = 11
 STRIP = 64
 # Hidden levels of so many units are wide (see wide.py)
 WIDE = 384
+# Parts of the inputs that the sums of a first layer may be made of (see quarters.py)
+QUARTERS = 4
 # Lists of terms that a rank keeps at a time
 LISTS = 16
 # Lists pay if they leave out one input in so many. In MNIST 61% of the inputs are zero in a whole tile of four samples.
@@ -112,6 +114,11 @@ class Work(NamedTuple):
     losses: np.ndarray  # float64: loss of each row of the row block, times its weight
     every: np.ndarray  # int64: 0, 1, 2 ..., the terms of a sum that has them all
     copy_rows: int  # rows of the acts of level 0 that belong to a rank, if the first layer goes by units; else 0
+    by_inputs: bool  # whether it goes by inputs (see quarters.py)
+    parts: np.ndarray  # int64: where the inputs begin that its sums are made over, and their end; quarters, or one part
+    own_parts: tuple[int, int]  # those that a rank sums over: all of them unless it goes by inputs
+    quarters: np.ndarray  # real, flat: the sums over quarters; empty: the inputs are one part
+    quarter_size: int  # numbers of them a quarter
     nonzero: np.ndarray  # int32, flat: which inputs are zero (see sparse.py); empty: all count
     nonzero_part: int  # words of it that belong to a rank
     lists: np.ndarray  # int64, flat: LISTS lists of terms a rank

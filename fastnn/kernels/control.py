@@ -3,8 +3,8 @@
 They lie on cache lines of their own.
 
 ARRIVED, GENERATION   of the barrier alone
-STOP       the caller wants the gang to leave. Rank 0 copies it to LEAVE between the barriers of a step, so that all
-           ranks leave after the same one
+STOP       the caller wants the gang to leave. Rank 0 answers in LEAVE with the number of its step, counted from 1,
+           before a barrier of it: after that step all ranks leave
 BAD        a rank met a loss that is not finite: all leave before the update
 ABORT      a rank ended by an exception: nobody waits for it, and the results are void
 PROGRESS   finished steps of a training, from rank 0

@@ -15,13 +15,14 @@ import numpy as np
 from numba import types
 
 from fastnn._jit import piece
-from fastnn.kernels.bundles import ACTS, LD, STRIP, UNITS, Block
-from fastnn.kernels.control import ABORT, BAD, DEALT, LEAVE, PROGRESS, STOP
+from fastnn.kernels.bundles import ACTS, LD, STRIP, UNITS, WIDTH, Block
+from fastnn.kernels.control import ABORT, BAD, DEALT, GENERATION, LEAVE, PROGRESS, STOP
 from fastnn.kernels.descent import limit_norms
-from fastnn.kernels.first import first_layer
+from fastnn.kernels.first import first_layer, goes_by_rows
 from fastnn.kernels.gang import barrier, share
 from fastnn.kernels.gather import all_finite
 from fastnn.kernels.narrow import ask_for_following, begin_block
+from fastnn.kernels.quarters import add_quarters
 from fastnn.kernels.rows import backward_rows, forward_rows, head_row, output_row
 from fastnn.kernels.tiles import update_tiles
 from fastnn.ops.random import key, shuffle
@@ -61,21 +62,27 @@ def learn_block(b0, n, row_key, factor, rank, n_ranks, control, net, rule, sampl
 
     A part of `train` that is compiled apart (see programs.py).
 
-    Ranks       write their own rows of the row block; with a first layer by units they meet in between
+    Ranks       write their own rows of the row block; with a first layer by units or by inputs they meet in between
     """
     factor = net.params.dtype.type(factor)
-    r0, r1 = share(n, rank, n_ranks, 1)
+    r0, r1 = (0, n) if work.by_inputs else share(n, rank, n_ranks, 1)
+    turn = atomic_load(control, GENERATION) & 1 if work.by_inputs else 0
     begin_block(rank, work, work.bytes)
-    if work.copy_rows > 0:
+    if not goes_by_rows(work):
         for r in range(0, n, STRIP):
             first_layer(
-                rank, n_ranks, net, samples, work, work.bytes, work.triples, b0 + r, r, min(STRIP, n - r), r, row_key
-            )
+                rank, n_ranks, net, samples, work, work.bytes, work.triples, b0 + r, r, min(STRIP, n - r), r, row_key,
+                turn,
+            )  # fmt: skip
         barrier(n_ranks, control)
     for r in range(r0, r1, STRIP):
         m = min(STRIP, r1 - r)
-        if work.copy_rows == 0:
-            first_layer(rank, n_ranks, net, samples, work, work.bytes, work.triples, b0 + r, r, m, r - r0, row_key)
+        if goes_by_rows(work):
+            first_layer(
+                rank, n_ranks, net, samples, work, work.bytes, work.triples, b0 + r, r, m, r - r0, row_key, turn
+            )  # fmt: skip
+        elif work.by_inputs:
+            add_quarters(n_ranks, net, work, r, m, 0, net.levels[1, WIDTH], turn)
         following = b0 + (r + m if r + m < r1 else n + r0)
         learn_rows(rank, net, rule, samples, work, work.bytes, b0 + r, r, m, following, row_key, factor, control)
 
@@ -96,15 +103,19 @@ def total_weight(samples, work, start, stop):
 
 
 @piece
-def learn_step(address, rank, n_ranks, control, net, rule, samples, work, start, stop, block_size, step_key, rate):
+def learn_step(
+    address, rank, n_ranks, control, net, rule, samples, work, start, stop, block_size, step_key, rate, number,
+):  # fmt: skip
     """One step on the samples at places start .. stop of the order, by row blocks of `block_size` samples.
 
     address     of the words of the program's arguments
+    number      of the step, counted from 1
 
     Returns the summed loss on rank 0 (elsewhere 0), and whether the gang must leave without an update.
 
-    Ranks       rows, then after a barrier tiles of their own; rank 0 sums the losses meanwhile and copies STOP
-    Assumes     a barrier before; makes one after
+    Ranks       rows, then after a barrier tiles of their own; rank 0 answers STOP before, and sums the losses after.
+                By inputs they meet in learn_block only: each has all losses, and weights of its own
+    Assumes     a barrier before, and by rows and by units makes one after
     """
     mine = rank * work.private_size
     total = total_weight(samples, work, start, stop)
@@ -112,8 +123,11 @@ def learn_step(address, rank, n_ranks, control, net, rule, samples, work, start,
     loss = 0.0
     for b0 in range(start, stop, block_size):
         n = min(block_size, stop - b0)
+        if rank == 0 and atomic_load(control, STOP) != 0:
+            atomic_store(control, LEAVE, number)
         _learn_block((address, b0, n, key(step_key, b0 - start), factor))
-        barrier(n_ranks, control)
+        if not work.by_inputs:
+            barrier(n_ranks, control)
         if atomic_load(control, BAD) != 0 or atomic_load(control, ABORT) != 0:
             return loss, True
         block = Block(n, b0 == start, b0 + n == stop, net.params.dtype.type(rate), mine + 2 * work.flipped)
@@ -121,8 +135,8 @@ def learn_step(address, rank, n_ranks, control, net, rule, samples, work, start,
         if rank == 0:
             for r in range(n):
                 loss += work.losses[r]
-            atomic_store(control, LEAVE, atomic_load(control, STOP))
-        barrier(n_ranks, control)
+        if not work.by_inputs:
+            barrier(n_ranks, control)
     if rule.max_norm > 0:
         limit_norms(rank, n_ranks, net, rule, work, mine)
         barrier(n_ranks, control)
@@ -149,6 +163,8 @@ def train(
     leave = False
     for e in range(epochs[1] - epochs[0]):
         epoch_key = key(seed, epochs[0] + e)
+        if work.by_inputs:
+            barrier(n_ranks, control)  # nobody needs the last order any more
         if rank == 0:
             losses[e] = 0.0
             if shuffled:
@@ -158,15 +174,16 @@ def train(
             stop = min(start + batch_size, n)
             step_key, rate = key(key(epoch_key, 1), start), rates[step]
             loss, leave = learn_step(
-                address, rank, n_ranks, control, net, rule, samples, work, start, stop, block_size, step_key, rate
-            )
+                address, rank, n_ranks, control, net, rule, samples, work, start, stop, block_size, step_key, rate,
+                step + 1,
+            )  # fmt: skip
             if leave:
                 break
             step += 1
             if rank == 0:
                 losses[e] += loss
                 atomic_store(control, PROGRESS, step)
-            if atomic_load(control, LEAVE) != 0:
+            if 0 < atomic_load(control, LEAVE) <= step:
                 leave = True
                 break
         if leave:
@@ -194,7 +211,7 @@ def predict(rank, n_ranks, control, net, rule, samples, work, outputs, losses):
         if first >= samples.X.shape[0]:
             break
         m = min(STRIP, samples.X.shape[0] - first)
-        first_layer(rank, n_ranks, net, samples, work, work.bytes, work.triples, first, base, m, 0, key(0, 0))
+        first_layer(rank, n_ranks, net, samples, work, work.bytes, work.triples, first, base, m, 0, key(0, 0), 0)
         if samples.kind > 0 and not all_finite(net, work, base, m):
             atomic_store(control, BAD, 1)
         forward_rows(rank, net, work, work.triples, base, m, key(0, 0))

@@ -11,7 +11,7 @@ from numba import types
 
 from fastnn._jit import op, piece
 from fastnn.kernels.bundles import ACTS, LD, UNITS
-from fastnn.kernels.sparse import note_rows
+from fastnn.kernels.sparse import note_rows, padded_words
 from fastnn.simd.bits import NOTED
 from fastnn.simd.memory import address_of, prefetch_at, view, view_at
 from fastnn.simd.scalar import constant, magnitude_bits
@@ -31,13 +31,13 @@ def convert(source, offset, scale, out):
 
 
 @piece
-def gather(samples, sample, out):
-    """out = (value - offset) * scale for one sample: the only code that knows the inputs' type and layout."""
+def gather(samples, sample, start, out):
+    """out = (value - offset) * scale for inputs of a sample, from `start` on: all that knows their type and layout."""
     n = out.shape[0]
     real = out.dtype.type
     row_bytes, step = samples.X.strides
-    at = address_of(samples.X) + sample * row_bytes
-    scale, offset = samples.scale, samples.offset
+    at = address_of(samples.X) + sample * row_bytes + start * step
+    scale, offset = view(samples.scale, start, n), view(samples.offset, start, n)
     if samples.kind == 0 and step == 1:
         convert(_uint8_at(at, n), offset, scale, out)
     elif samples.kind == 1 and step == 4:
@@ -73,22 +73,22 @@ def ask_for_bytes(samples, work, place, m, start, stop):
 
 
 @piece
-def gather_rows(rank, net, samples, work, first, base, m, done):
-    """acts of level 0 for the m samples that follow place `first` of the order, and which of them are not zero."""
+def gather_rows(rank, net, samples, work, first, base, m, done, start, stop):
+    """acts of level 0, inputs start .. stop, for the m samples that follow place `first` of the order; notes zeros."""
     at = rank * work.copy_rows + base
-    ld, features = net.levels[0, LD], net.levels[0, UNITS]
-    x0, words = net.levels[0, ACTS] + at * ld, rank * work.nonzero_part
-    size = asked_bytes(net, samples, work)
+    ld, n_words = net.levels[0, LD], padded_words(net.levels[0, UNITS])
+    x0, words = net.levels[0, ACTS] + at * ld + start, rank * work.nonzero_part + start
+    step = samples.X.strides[1] if asked_bytes(net, samples, work) > 0 else 0
     for r in range(m):
         if r + AHEAD < m:
-            ask_for_bytes(samples, work, first + r + AHEAD, 1, 0, size)
+            ask_for_bytes(samples, work, first + r + AHEAD, 1, start * step, stop * step)
         sample = work.order[first + r] if work.order.shape[0] > 0 else first + r
         x = x0 + r * ld
-        gather(samples, sample, view(work.rows, x, features))
+        gather(samples, sample, start, view(work.rows, x, stop - start))
         if work.nonzero.shape[0] > 0 and (r % NOTED == NOTED - 1 or r == m - 1):
             # while they are in L1
             r0 = r // NOTED * NOTED
-            note_rows(work.rows, x0 + r0 * ld, ld, features, r + 1 - r0, done + r0, work.nonzero, words)
+            note_rows(work.rows, x0 + r0 * ld, ld, stop - start, r + 1 - r0, done + r0, work.nonzero, words, n_words)
 
 
 @piece

@@ -4,8 +4,9 @@ m, n, k   rows and columns of the result, terms of each sum
 I, O      inputs and outputs of a layer; its panels have I + 1 rows, the last one the biases (see panels.py)
 A, D      activations and deltas, one row a sample; T: deltas transposed, one row a unit, one column a sample
 
-Every sum is one chain of fma in index order, however the work is cut (see simd.microkernel). So the bits depend
-neither on the tile, nor on which rank computes which rows, nor on the CPU's vectors.
+Every sum is one chain of fma in index order, however the work is cut (see simd.microkernel); in some first layers it is
+made of four (see quarters.py). So the bits depend neither on the tile, nor on which rank computes which rows, nor on
+the CPU's vectors.
 
 terms     int64, indices in ascending order: those of the terms that a sum has
 """
@@ -68,20 +69,22 @@ def multiply(m, n, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, terms, t0, k
 
 
 @piece
-def forward_panel(m, width, A, a0, a_row, W, w0, Z, z0, z_row, terms, k):
+def forward_panel(m, width, A, a0, a_row, W, w0, Z, z0, z_row, terms, start, stop):
     """Z[m, width] = A[m, terms] @ W[terms, width] for one panel; A has ones in the column of the biases.
 
     A, a0, a_row    activations, where the first row begins, distance of rows          read
     W, w0           the panel                                                          read
     Z, z0, z_row    pre-activations, at the panel's first column                       written
-    terms, k        inputs that are not zero in all m rows, and the biases             read
+    terms           0, 1, 2 ...; those of the sums are start .. stop                   read
     """
-    for t0 in range(0, k, ROWS_IN_L1):
-        n = min(ROWS_IN_L1, k - t0)
+    for t0 in range(start, stop, ROWS_IN_L1):
+        n = min(ROWS_IN_L1, stop - t0)
         soon, a_row_asks_for = -1, 0
         if m >= ASKING_ROWS:
             soon, a_row_asks_for = w0 + (t0 + n) * width, n * width // m
-        multiply(m, width, A, a0, a_row, 1, W, w0, width, Z, z0, z_row, terms, t0, n, t0 > 0, W, soon, a_row_asks_for)
+        multiply(
+            m, width, A, a0, a_row, 1, W, w0, width, Z, z0, z_row, terms, t0, n, t0 > start, W, soon, a_row_asks_for
+        )
 
 
 @op

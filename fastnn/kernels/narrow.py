@@ -76,7 +76,8 @@ def gather_bytes(rank, net, samples, work, first, base, m, done):
     for r in range(m):
         copy_bytes(samples, work.order[first + r], view(work.bytes, at + r * ld, n))
     eights = _int64_at(address_of(work.bytes), work.bytes.shape[0] // 8)
-    note_rows(eights, at // 8, ld // 8, ld // 8, m, done, work.nonzero, rank * work.nonzero_part)
+    words = rank * work.nonzero_part
+    note_rows(eights, at // 8, ld // 8, ld // 8, m, done, work.nonzero, words, padded_words(ld // 8))
 
 
 @piece

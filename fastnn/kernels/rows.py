@@ -23,35 +23,52 @@ SOFTMAX_CE = HEADS["softmax", "cross_entropy"]
 
 
 @piece
-def drop_units(row, threshold, scale, row_key):
-    """Inverted dropout (Srivastava et al. 2014): each number is zeroed or scaled, by a hash of its place."""
+def drop_units(row, first, threshold, scale, row_key):
+    """Inverted dropout (Srivastava et al. 2014): each number is zeroed or scaled, by a hash of its place.
+
+    first       the place of row[0]
+    """
     for i in range(row.shape[0]):
-        row[i] *= dropout_factor(row_key, i, threshold, scale)
+        row[i] *= dropout_factor(row_key, first + i, threshold, scale)
 
 
 @piece
-def activate_rows(net, work, l, at, m, base, row_key):
-    """acts of level l from its held (level 0: acts as gathered), with dropout and the column of ones.
+def finish_inputs(net, work, at, m, base, row_key, start, stop):
+    """acts of level 0, inputs start .. stop, as gathered: dropout, and behind the last one the column of ones.
 
-    at          the first of the m rows in the matrices of this level
+    at          the first of the m rows in the matrix of level 0
     base        its place in the row block: by that dropout knows it
     """
+    rows, ld, n, threshold = work.rows, net.levels[0, LD], net.levels[0, UNITS], net.levels[0, DROP]
+    for r in range(m):
+        x = net.levels[0, ACTS] + (at + r) * ld
+        if threshold > 0:
+            drop_units(
+                view(rows, x + start, stop - start), start, threshold, net.keep[0], key(key(row_key, base + r), 0)
+            )
+        if stop == n:
+            rows[x + n] = _one(rows[0])
+
+
+@piece
+def activate_rows(net, work, l, base, m, row_key):
+    """acts of level l > 0 from its held, with dropout and the column of ones."""
     levels, rows = net.levels, work.rows
     ld, width, code, threshold = levels[l, LD], levels[l, WIDTH], levels[l, ACTIVATION], levels[l, DROP]
-    held, acts = levels[l, HELD] + at * ld, levels[l, ACTS] + at * ld
+    held, acts = levels[l, HELD] + base * ld, levels[l, ACTS] + base * ld
     for r in range(m):
         a = view(rows, acts + r * ld, width)
         h = view(rows, held + r * ld, width)
         needs_z = slope_needs_z(code)
-        if l > 0 and not needs_z:
+        if not needs_z:
             activate(code, h)
         if held != acts:
             for i in range(width):
                 a[i] = h[i]
-        if l > 0 and needs_z:
+        if needs_z:
             activate(code, a)
         if threshold > 0:
-            drop_units(a, threshold, net.keep[l], key(key(row_key, base + r), l))
+            drop_units(a, 0, threshold, net.keep[l], key(key(row_key, base + r), l))
         rows[acts + r * ld + levels[l, UNITS]] = _one(rows[0])
 
 
@@ -65,7 +82,7 @@ def forward_rows(rank, net, work, triples, base, m, row_key):
     levels, rows = net.levels, work.rows
     panel = panel_of(rows)
     for l in range(2, levels.shape[0]):
-        activate_rows(net, work, l - 1, base, m, base, row_key)
+        activate_rows(net, work, l - 1, base, m, row_key)
         I, a_row = levels[l - 1, UNITS], levels[l - 1, LD]
         width, z_row = levels[l, WIDTH], levels[l, LD]
         a0, z0 = levels[l - 1, ACTS] + base * a_row, levels[l, HELD] + base * z_row
@@ -74,7 +91,7 @@ def forward_rows(rank, net, work, triples, base, m, row_key):
             continue
         for j in range(0, width, panel):
             w0, w = levels[l, PARAMS] + j * (I + 1), min(panel, width - j)
-            forward_panel(m, w, rows, a0, a_row, net.params, w0, rows, z0 + j, z_row, work.every, I + 1)
+            forward_panel(m, w, rows, a0, a_row, net.params, w0, rows, z0 + j, z_row, work.every, 0, I + 1)
 
 
 @piece
@@ -168,7 +185,7 @@ def finish_deltas(net, work, l, base, m, t0, block, row_key):
             d = view(private, block + r * work.block_ld, width)
             multiply_slope(levels[l, ACTIVATION], view(rows, levels[l, HELD] + at * ld, width), d)
             if levels[l, DROP] > 0:
-                drop_units(d, levels[l, DROP], net.keep[l], key(key(row_key, at), l))
+                drop_units(d, 0, levels[l, DROP], net.keep[l], key(key(row_key, at), l))
             for i in range(units, width):
                 d[i] = _zero(d[0])
             to = levels[l, DELTAS] + at * levels[l, D_ROW]

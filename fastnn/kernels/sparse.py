@@ -18,32 +18,35 @@ padded_words = op(bundles.padded_words)
 
 
 @op
-def note_rows(x, x0, row, n, m, done, words, w0):
+def note_rows(x, x0, row, n, m, done, words, w0, n_words):
     """Note which of the n numbers of m samples, `row` apart from x[x0] on, are not zero.
 
     done        samples that this rank has noted before, a multiple of NOTED
-    w0          where in `words` this rank's part begins
+    w0          where in `words` those of x[x0] are in this rank's part
+    n_words     words of 32 samples
     """
     for r in range(0, m, NOTED):
-        at = w0 + (done + r) // WORD_BITS * padded_words(n)
+        at = w0 + (done + r) // WORD_BITS * n_words
         note_nonzero(x, x0 + r * row, row, min(NOTED, m - r), n, (done + r) % WORD_BITS, words, at)
 
 
 @piece
-def list_inputs(words, n, samples, out):
-    """The list of the inputs, of n, that are not zero in any of some samples, and of the biases (index n).
+def list_inputs(words, start, stop, n, samples, out):
+    """The list of the inputs start .. stop that are not zero in any of some samples; and, behind input n, the biases.
 
     words       of the 32 samples      read
     samples     their bits
     out         the list               written: up to n + 1 + LIST_SLACK places
     """
     k = 1
-    for i in range(0, n, 16):
+    for i in range(start, stop, 16):
         bits = meeting(words, i, samples)
         k = append_members(bits & 255, i, out, k)
         k = append_members(bits >> 8, i + 8, out, k)
-    out[k] = n
-    out[0] = k
+    if stop == n:
+        out[k] = n
+        k += 1
+    out[0] = k - 1
 
 
 @piece

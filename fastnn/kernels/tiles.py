@@ -1,4 +1,4 @@
-"""FLOOR 2: phase B of a step: gradients and updates, each tile of the weights by exactly one rank.
+"""FLOOR 2: phase B of a step: gradients and updates, each tile of the weights by one rank (see also quarters.py).
 
 The gradient of a tile is formed over all samples of the mini-batch in registers and goes from there into the update;
 it is stored for penalties and at the edges, and all of it only when a mini-batch is larger than a row block.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from fastnn._jit import op, piece
 from fastnn.kernels.bundles import ACTS, D_PANEL, D_ROW, DELTAS, LD, LISTS, PARAMS, UNITS, WIDTH, Ahead
 from fastnn.kernels.descent import descend_by_gradient, has_penalties
-from fastnn.kernels.first import own_columns
+from fastnn.kernels.first import goes_by_rows, own_columns, own_inputs
 from fastnn.kernels.gang import share
 from fastnn.kernels.gather import AHEAD, ask_for_bytes, asked_bytes
 from fastnn.kernels.matmul import can_descend, descend_tile, listed_rows, panel_of, tile_rows
@@ -84,14 +84,19 @@ def update_columns(net, rule, samples, work, block, ahead, l, copy, c0, c1, star
 
 
 @op
-def plan_ahead(rank, n_ranks, net, samples, work, m, following, start, by_units):
-    """Which samples this rank will gather first after this row block of m, and asks for meanwhile."""
-    r0, r1 = share(m, rank, n_ranks, 1)
-    if by_units:
-        r0, r1 = 0, m
+def plan_ahead(rank, n_ranks, net, samples, work, m, following, start, by_rows):
+    """Which samples this rank will gather first after this row block of m, and asks for meanwhile.
+
+    By units and by inputs: of each sample the bytes of the inputs whose weights it updates. By rows: all of them.
+    """
+    step = samples.X.strides[1]
+    r0, r1, origin = 0, m, 0
+    if by_rows:
+        r0, r1 = share(m, rank, n_ranks, 1)
+        origin, step = start, step * n_ranks
     place = following + r0
     n = min(r1 - r0, AHEAD, samples.X.shape[0] - place) if asked_bytes(net, samples, work) > 0 else 0
-    return Ahead(place, max(n, 0), start, samples.X.strides[1] * (1 if by_units else n_ranks))
+    return Ahead(place, max(n, 0), origin, step)
 
 
 @piece
@@ -100,18 +105,16 @@ def update_first(rank, n_ranks, net, rule, samples, work, block, following):
     lanes = unit_of(work.rows)
     n = net.levels[0, UNITS]
     c0, c1 = own_columns(rank, n_ranks, net, work)
-    by_units = work.copy_rows > 0
+    by_rows = goes_by_rows(work)
     copy = rank * work.copy_rows
-    shared = n_ranks > 1 and not by_units
+    shared = n_ranks > 1 and by_rows
     listed = work.nonzero.shape[0] > 0 and (block.m * (c1 - c0) >= LISTING_PAYS * lanes or net.slots.shape[0] == 0)
     step = tile_rows(min(c1 - c0, panel_of(work.rows)), lanes)
     if listed:
         step = min(step, listed_rows(c1 - c0, lanes))
-    start, stop = share(n, rank, n_ranks, step)
-    if by_units:
-        start, stop = 0, n
-    ahead = plan_ahead(rank, n_ranks, net, samples, work, block.m, following, start, by_units)
-    words = view(work.nonzero, rank * work.nonzero_part if by_units else 0, work.nonzero_part * n_ranks)
+    start, stop = share(n, rank, n_ranks, step) if by_rows else own_inputs(work)
+    ahead = plan_ahead(rank, n_ranks, net, samples, work, block.m, following, start, by_rows)
+    words = view(work.nonzero, 0 if by_rows else rank * work.nonzero_part, work.nonzero_part * n_ranks)
     lists = rank * LISTS * work.list_size if listed else -1
     chunk = LISTS * step if listed else max(stop - start, 1)
     for i0 in range(start, stop, chunk):
@@ -119,10 +122,10 @@ def update_first(rank, n_ranks, net, rule, samples, work, block, following):
         if listed:
             for i in range(i0, i1, step):
                 out = view(work.lists, lists + (i - i0) // step * work.list_size, work.list_size)
-                height, readers = min(step, i1 - i), 1 if by_units else n_ranks
+                height, readers = min(step, i1 - i), n_ranks if by_rows else 1
                 list_samples(words, work.nonzero_part, padded_words(n), i, height, block.m, readers, out)
         update_columns(net, rule, samples, work, block, ahead, 1, copy, c0, c1, i0, i1, step, lists, shared)
-    if by_units or rank == n_ranks - 1:
+    if work.copy_rows > 0 or rank == n_ranks - 1:
         none = Ahead(0, 0, 0, 0)
         update_columns(net, rule, samples, work, block, none, 1, copy, c0, c1, n, n + 1, 1, -1, shared)
 
@@ -134,8 +137,8 @@ def update_tiles(rank, n_ranks, net, rule, samples, work, raw, triples, block, f
     raw, triples    as in first_layer
     following   the place in the order after the row block
 
-    Ranks       write disjoint parts of params, slots and gradients
-    Assumes     a barrier before (deltas of all ranks are there) and after
+    Ranks       write disjoint parts of params, slots and gradients; by inputs all of theirs but for the first layer
+    Assumes     a barrier before (deltas of all ranks are there) and after; none by inputs
     """
     levels = net.levels
     panel, lanes = panel_of(work.rows), unit_of(work.rows)
@@ -153,5 +156,8 @@ def update_tiles(rank, n_ranks, net, rule, samples, work, raw, triples, block, f
         else:
             width = levels[l, WIDTH]
             step = tile_rows(min(panel, width), lanes)
-            start, stop = share(levels[l - 1, UNITS] + 1, rank, n_ranks, step)
-            update_columns(net, rule, samples, work, block, none, l, 0, 0, width, start, stop, step, -1, n_ranks > 1)
+            start, stop = 0, levels[l - 1, UNITS] + 1
+            shared = n_ranks > 1 and not work.by_inputs
+            if shared:
+                start, stop = share(stop, rank, n_ranks, step)
+            update_columns(net, rule, samples, work, block, none, l, 0, 0, width, start, stop, step, -1, shared)

@@ -115,7 +115,7 @@ def forward_triples(rank, net, work, triples, l, m, a0, z0, c0, c1):
     close_matrix_unit()
     if whole < c1:
         w0 = p0 + whole * (I + 1)
-        forward_panel(m, c1 - whole, rows, a0, a_row, params, w0, rows, z0 + whole, z_row, work.every, I + 1)
+        forward_panel(m, c1 - whole, rows, a0, a_row, params, w0, rows, z0 + whole, z_row, work.every, 0, I + 1)
 
 
 @piece

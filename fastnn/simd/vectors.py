@@ -38,6 +38,40 @@ class Vector(NamedTuple):
         return Vector(self.builder, emit_fma(self.builder, self.value, factor.value, term.value))
 
 
+def _add_units(context, builder, signature, args, expression):
+    """Write expression(vectors, one from each place of the source) to a place: (out, o, source, place, place ...)."""
+    real = context.get_value_type(signature.args[0].dtype)
+    size = context.get_abi_sizeof(real)
+    whole = ir.VectorType(real, target.UNIT_BYTES // size).as_pointer()
+
+    def at(k, place):
+        return builder.bitcast(emit_address(context, builder, signature.args[k], args[k], place), whole)
+
+    terms = [Vector(builder, builder.load(at(2, place), align=size)) for place in args[3:]]
+    builder.store(expression(*terms).value, at(0, args[1]), align=size)
+    return context.get_dummy_value()
+
+
+@intrinsic
+def add_two(typingctx, out, o, x, a, b):
+    """out[o:] = x[a:] + x[b:], a unit of numbers."""
+
+    def codegen(*context_and_arguments):
+        return _add_units(*context_and_arguments, lambda a, b: a + b)
+
+    return types.void(out, types.int64, x, types.int64, types.int64), codegen
+
+
+@intrinsic
+def add_four(typingctx, out, o, x, a, b, c, d):
+    """out[o:] = (x[a:] + x[b:]) + (x[c:] + x[d:]), a unit of numbers."""
+
+    def codegen(*context_and_arguments):
+        return _add_units(*context_and_arguments, lambda a, b, c, d: (a + b) + (c + d))
+
+    return types.void(out, types.int64, x, *[types.int64] * 4), codegen
+
+
 # (w, g, v, -rate, momentum) -> new w and v
 Step = Callable[[Vector, Vector, Vector, Vector, Vector], tuple[Vector, Vector]]
 Rule = tuple[int, Step, bool]

@@ -163,7 +163,8 @@ class Running:
 
 def useful_threads(trainer: Trainer, n_threads: int) -> int:
     """Return how many of `n_threads` a training can use; which number it is changes no bit of its result."""
-    return min(n_threads, costs.useful_ranks(trainer.net, trainer.batch_size))
+    limits_norms = trainer.max_norm is not None
+    return costs.useful_ranks(trainer.net, trainer.batch_size, at_most=n_threads, limits_norms=limits_norms)
 
 
 def run_fits(samples: Samples, fits: Iterable[Fit], n_jobs: int, done: Callable[[Fit, dict[str, Any]], None]) -> None:

@@ -33,8 +33,10 @@ def test_operations_are_those_of_the_products():
     ("sizes", "batch_size", "pays"),
     [
         ((64, 16, 12, 10), 1, False),
-        ((784, 30, 10), 10, False),
-        ((784, 100, 10), 8, False),
+        ((784, 30, 10), 10, True),  # by inputs
+        ((784, 100, 10), 8, True),
+        ((784, 64, 32, 10), 1, True),
+        ((784, 30, 10), 60_000, True),  # by rows
         ((64, 64, 10), 64, False),
         ((784, 256, 64, 10), 32, True),
         ((784, 256, 64, 10), 128, True),
@@ -47,6 +49,12 @@ def test_a_second_rank_where_it_was_measured_to_pay(sizes, batch_size, pays, mon
     monkeypatch.setattr(costs, "current", lambda *_: Costs())
     net = MLP(sizes)
     assert costs.useful_ranks(net, batch_size) == 1 + pays
+
+
+def test_a_max_norm_is_no_training_by_inputs(monkeypatch):
+    monkeypatch.setenv("FASTNN_NUM_THREADS", "2")
+    monkeypatch.setattr(costs, "current", lambda *_: Costs())
+    assert costs.useful_ranks(MLP([784, 30, 10]), 10, limits_norms=True) == 1
 
 
 def test_what_is_asked_for_is_taken_at_its_word(fresh, monkeypatch):

@@ -140,7 +140,7 @@ def test_wide_layers_of_networks_on_bytes(sizes, batch_size, matmul):
 def test_default_and_environment_are_as_good_as_any(monkeypatch):
     alone = trained(1)
     assert trained(None) == alone
-    monkeypatch.setattr(costs, "step_seconds", lambda network, batch_size, n_ranks, _: 1 / n_ranks)
+    monkeypatch.setattr(costs, "step_seconds", lambda network, batch_size, n_ranks, *_: 1 / n_ranks)
     monkeypatch.setenv("FASTNN_NUM_THREADS", "3")
     assert costs.useful_ranks(MLP([2, 2]), 1) == 3
     assert trained(None) == alone

@@ -6,11 +6,8 @@ import json
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import commands
 import numpy as np
@@ -465,12 +462,6 @@ def test_floating_point_in_the_callers_thread_is_as_before():
     assert (tiny / 2 > 0).all()
 
 
-def run_python(program, *arguments, **settings):
-    root = Path(fastnn.__file__).parents[1]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), str(root / "tests")])} | settings
-    return commands.process([sys.executable, "-c", program, *arguments], env=environment, stdout=subprocess.PIPE)
-
-
 FORK = """
 import multiprocessing, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12: a fork while there are threads
@@ -492,7 +483,7 @@ if __name__ == "__main__":
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system cannot fork")
 def test_a_forked_child_trains_after_its_parent_did():
-    with run_python(FORK) as process:
+    with commands.run_python(FORK) as process:
         out, _ = process.communicate(timeout=120)
     assert process.returncode == 0
     assert out.strip() == "True"
@@ -520,7 +511,7 @@ print(time.perf_counter() - start)
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_a_child_does_not_wait_for_the_training_of_its_parent():
-    with run_python(FORK_MEANWHILE) as process:
+    with commands.run_python(FORK_MEANWHILE) as process:
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert float(out) < 5
@@ -533,12 +524,12 @@ import numpy as np
 from data import classification
 from fastnn import MLP, SGD, LambdaCallback, Trainer
 
-X, y = classification(2000, 200)
-n_threads = int(sys.argv[1])
+n_threads, n, *sizes = (int(number) for number in sys.argv[1:])
+X, y = classification(n, sizes[0])
 
 def train(max_epochs, callbacks=()):
-    net = MLP([200, 300, 5], seed=1)
-    trainer = Trainer(net, optimizer=SGD(1e-3, momentum=0.9), batch_size=2000, max_epochs=max_epochs, verbose=0,
+    net = MLP(sizes, seed=1)
+    trainer = Trainer(net, optimizer=SGD(1e-3, momentum=0.9), batch_size=n, max_epochs=max_epochs, verbose=0,
                       n_threads=n_threads, callbacks=callbacks)
     return net, trainer
 
@@ -552,8 +543,8 @@ try:
 except KeyboardInterrupt:
     done = len(trainer.history)
     twins = []
-    for n in (done, done + 1):
-        twin, again = train(n)
+    for n_epochs in (done, done + 1):
+        twin, again = train(n_epochs)
         again.fit(X, y)
         twins.append(twin.fingerprint())
     print(json.dumps({"reason": trainer.history.stop_reason, "done": done, "whole": net.fingerprint() in twins}))
@@ -561,9 +552,12 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one process")
-@pytest.mark.parametrize("n_threads", [1, 2, 3])
-def test_ctrl_c_leaves_whole_steps_and_the_history(n_threads):
-    with run_python(INTERRUPTED, str(n_threads)) as process:
+@pytest.mark.parametrize(
+    ("n_threads", "n", "sizes"),
+    [(1, 2000, (200, 300, 5)), (2, 2000, (200, 300, 5)), (3, 2000, (200, 300, 5)), (2, 200, (400, 90, 5))],
+)
+def test_ctrl_c_leaves_whole_steps_and_the_history(n_threads, n, sizes):
+    with commands.run_python(INTERRUPTED, *map(str, (n_threads, n, *sizes))) as process:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=120)
@@ -595,7 +589,7 @@ except KeyboardInterrupt:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one process")
 def test_ctrl_c_while_many_short_epochs_run_in_one_call():
-    with run_python(SHORT_EPOCHS) as process:
+    with commands.run_python(SHORT_EPOCHS) as process:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=60)

@@ -12,7 +12,7 @@ from reference import HEADS
 from replay import reference_of, replay
 
 from fastnn import MLP, SGD, Trainer, schedules
-from fastnn.engine.workspace import ROW_BLOCK
+from fastnn.engine.workspace import ROW_BLOCK, Plan
 
 RULES = {
     "sgd": SGD(0.1),
@@ -120,6 +120,29 @@ def test_the_matrix_unit(sizes, batch_size, settings, rule):
     )
 
 
+@pytest.mark.parametrize("n_threads", [2, 4])
+@pytest.mark.parametrize("sizes", [(391, 37, 5), (784, 128, 20, 5), (400, 70)], ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_by_inputs_against_the_oracle(dtype, sizes, n_threads):
+    if dtype == "float64":
+        sizes = (*sizes[:1], 60, *sizes[2:])
+    X, Y = problem("softmax", 77, sizes[0], sizes[-1])
+    X[:, ::3] = 0  # inputs that are left out
+    assert Plan(MLP(sizes, dtype=dtype), n_ranks=n_threads, batch_size=10).work.by_inputs
+    check_training(
+        make_net(sizes, dtype=dtype),
+        "cross_entropy",
+        X,
+        Y,
+        batch_size=10,
+        n_threads=n_threads,
+        l1=1e-4,
+        l2=1e-3,
+        dropout=0.2,
+        input_dropout=0.1,
+    )
+
+
 def test_plateau_follows_the_validation_loss():
     X, Y = problem("softmax")
     schedule = schedules.Plateau(patience=1, factor=0.5, min_delta=0.05)
@@ -160,6 +183,7 @@ SHAPES = {
     "several panels of outputs": ([7, 130, 129], 150, 50),
     "more inputs than a group of sums": ([301, 9, 5], 101, 32),
     "whole units and panels": ([64, 128, 64, 16], 128, 64),
+    "sums in quarters": ([391, 37, 5], 101, 32),
 }
 
 

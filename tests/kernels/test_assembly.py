@@ -265,7 +265,7 @@ def loops_of_penalties(_):
 def loops_of_dropout(_):
     @program
     def run(row, scale):
-        _drop_units(row, 1000, scale[0], np.uint64(77))
+        _drop_units(row, 5, 1000, scale[0], np.uint64(77))
 
     return run, 2
 

@@ -23,7 +23,7 @@ def forward(m, I, O_padded, A, a0, a_row, W, Z, z0, z_row, terms):
     panel = panel_of(W)
     for j in range(0, O_padded, panel):
         k = terms.shape[0]
-        forward_panel(m, min(panel, O_padded - j), A, a0, a_row, W, j * (I + 1), Z, z0 + j, z_row, terms, k)
+        forward_panel(m, min(panel, O_padded - j), A, a0, a_row, W, j * (I + 1), Z, z0 + j, z_row, terms, 0, k)
 
 
 @program

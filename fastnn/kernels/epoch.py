@@ -82,7 +82,7 @@ def learn_block(b0, n, row_key, factor, rank, n_ranks, control, net, rule, sampl
                 rank, n_ranks, net, samples, work, work.bytes, work.triples, b0 + r, r, m, r - r0, row_key, turn
             )  # fmt: skip
         elif work.by_inputs:
-            add_quarters(n_ranks, net, work, r, m, 0, net.levels[1, WIDTH], turn)
+            add_quarters(net, work, r, m, 0, net.levels[1, WIDTH], turn)
         following = b0 + (r + m if r + m < r1 else n + r0)
         learn_rows(rank, net, rule, samples, work, work.bytes, b0 + r, r, m, following, row_key, factor, control)
 

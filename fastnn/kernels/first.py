@@ -18,7 +18,7 @@ from fastnn.kernels.gang import share
 from fastnn.kernels.gather import gather_rows
 from fastnn.kernels.matmul import forward_listed, forward_panel, listed_rows, panel_of
 from fastnn.kernels.narrow import forward_bytes, gather_bytes
-from fastnn.kernels.quarters import add_own_quarters, add_quarters, sums_at
+from fastnn.kernels.quarters import add_own_quarters, add_quarters, has_two, sums_at
 from fastnn.kernels.rows import finish_inputs
 from fastnn.kernels.sparse import list_inputs, padded_words
 from fastnn.kernels.triples import forward_triples, is_wide
@@ -101,10 +101,10 @@ def forward_first(rank, n_ranks, net, work, triples, base, m, done, turn):
                 forward_panel(
                     m, width, rows, a0, a_row, net.params, w0, Z, z0 + j, z_row, work.every, start, terms
                 )  # fmt: skip
-    if work.by_inputs and n_ranks == 2:
+    if has_two(work):
         add_own_quarters(net, work, base, m, turn)
     elif has_quarters and not work.by_inputs:
-        add_quarters(n_ranks, net, work, base, m, c0, c1, turn)
+        add_quarters(net, work, base, m, c0, c1, turn)
 
 
 @piece

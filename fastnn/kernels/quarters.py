@@ -24,6 +24,12 @@ def sums_at(net, work, base, turn, q):
     return (turn * QUARTERS + q) * work.quarter_size + base * net.levels[1, LD]
 
 
+@op
+def has_two(work):
+    """Whether a rank has two quarters, which it adds up before another one reads them."""
+    return work.own_parts[1] - work.own_parts[0] == 2
+
+
 @piece
 def add_own_quarters(net, work, base, m, turn):
     """What one of two ranks gives to the other, for m rows: the sums over its first quarter become those over both."""
@@ -35,13 +41,13 @@ def add_own_quarters(net, work, base, m, turn):
 
 
 @piece
-def add_quarters(n_ranks, net, work, base, m, c0, c1, turn):
+def add_quarters(net, work, base, m, c0, c1, turn):
     """held of level 1, in m rows and the columns c0 .. c1; by inputs after all ranks have formed their sums."""
     ld, size = net.levels[1, LD], work.quarter_size
     z0, q0 = net.levels[1, HELD] + base * ld, sums_at(net, work, base, turn, 0)
     for r in range(m):
         for j in range(r * ld + c0, r * ld + c1, unit_of(work.rows)):
-            if work.by_inputs and n_ranks == 2:
+            if has_two(work):
                 add_two(work.rows, z0 + j, work.quarters, q0 + j, q0 + j + 2 * size)
             else:
                 add_four(

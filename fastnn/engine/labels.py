@@ -150,7 +150,7 @@ def _places(classes: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Where the labels are in the sorted classes; any place for one that is not there."""
     whole_numbers = y.dtype.kind in "iu" and classes.dtype.kind in "iu"
     if whole_numbers and classes[0] == 0 and classes[-1] == len(classes) - 1:
-        return y.clip(0, len(classes) - 1)  # in a twentieth of the time
+        return y.astype(np.int64).clip(0, len(classes) - 1)  # in a twentieth of the time
     return np.searchsorted(classes, y).clip(max=len(classes) - 1)
 
 

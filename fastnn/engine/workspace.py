@@ -35,6 +35,8 @@ QUARTERED_INPUTS = 384
 # at 256 0.86; 784-64-32-10 at 1 0.64, at 128 (6.0 products) 0.89, at 256 1.0; 784-128-64-10 at 8 0.87, at 64 (5.6)
 # 0.98, at 128 1.06
 BY_INPUTS_BATCH, BY_INPUTS_WORK = 256, 6
+# Samples with alike zeros share tiles where a rank has so many units (of 64 bytes) of outputs of the first layer
+GROUPING_PAYS = 8
 # Numbers of triples for which a rank has room at least: of 960 inputs at 128 samples; they stay in L2
 TRIPLES = 384 * 1024
 
@@ -255,6 +257,9 @@ class Plan:
             gradients += (lanes + 1) * self._byte_distance()
         quarter = self.block * int(levels[1, bundles.LD]) if has_quarters(self.network) else 0
         parts = quarters(sizes[0]) if quarter else np.array([0, sizes[0]])
+        units_of_rank = int(levels[1, bundles.WIDTH]) // lanes // (n_ranks if by_units else 1)
+        inputs_suffice = bundles.padded_words(sizes[0]) >= 64  # those of a set's word
+        grouped = skip_zeros and inputs_suffice and units_of_rank >= GROUPING_PAYS and not quarter
         of_strip = (STRIP // SIDE * (max(sizes) // SIDE) + 2) * STEP
         triples_size = max(of_strip, TRIPLES) if triples else 0
         return Work(
@@ -276,6 +281,8 @@ class Plan:
             nonzero_part=nonzero_part,
             lists=np.zeros(LISTS * list_size * n_ranks if skip_zeros else 0, np.int64),
             list_size=list_size,
+            alike=aligned_zeros(bundles.ALIKE * n_ranks if grouped else 0, np.int64),
+            groups=aligned_zeros(STRIP * n_ranks if grouped else 0, np.int64),
             bytes=raw,
             triples=aligned_zeros(triples_size * n_ranks, np.uint16) if triples else None,
             triples_size=triples_size,

@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastnn.simd.target import ANY_ROWS
+
 UNITS, WIDTH, LD, ACTS, HELD, DELTAS, D_ROW, D_PANEL, ACTIVATION, DROP, PARAMS = range(11)
 LEVEL_WORDS = 11
 
@@ -28,6 +30,9 @@ WIDE = 384
 QUARTERS = 4
 # Lists of terms that a rank keeps at a time
 LISTS = 16
+# Samples of a group, and numbers that a rank needs to choose them (see alike.py)
+GROUP = ANY_ROWS
+ALIKE = 384
 # Lists pay if they leave out one input in so many. In MNIST 61% of the inputs are zero in a whole tile of four samples.
 # An epoch of 784-256-10 took 0.5 of the time where 66% of them are, 0.9 at 32%, 0.95 at 24%, and 1.1 at 13%
 IDLE_PART = 4
@@ -123,6 +128,8 @@ class Work(NamedTuple):
     nonzero_part: int  # words of it that belong to a rank
     lists: np.ndarray  # int64, flat: LISTS lists of terms a rank
     list_size: int  # places of a list
+    alike: np.ndarray  # int64, flat: ALIKE numbers a rank, to choose groups of samples (see alike.py); or empty
+    groups: np.ndarray  # int64, flat: STRIP rows a rank, those of each group; or empty
     bytes: np.ndarray | None  # uint8, flat: the row block, if narrow.py has the first layer (a program apart)
     triples: np.ndarray | None  # uint16, flat: `triples_size` a rank, if triples.py has wide layers (a program apart)
     triples_size: int

@@ -13,10 +13,11 @@ turn        see quarters.py
 from __future__ import annotations
 
 from fastnn._jit import op, piece
-from fastnn.kernels.bundles import ACTS, HELD, IDLE_PART, LD, LISTS, PARAMS, UNITS, WIDTH
+from fastnn.kernels.alike import choose_group, grouped, take_sets
+from fastnn.kernels.bundles import ACTS, ALIKE, GROUP, HELD, IDLE_PART, LD, LISTS, PARAMS, STRIP, UNITS, WIDTH
 from fastnn.kernels.gang import share
 from fastnn.kernels.gather import gather_rows
-from fastnn.kernels.matmul import forward_listed, forward_panel, listed_rows, panel_of
+from fastnn.kernels.matmul import forward_groups, forward_listed, forward_panel, listed_rows, panel_of
 from fastnn.kernels.narrow import forward_bytes, gather_bytes
 from fastnn.kernels.quarters import add_own_quarters, add_quarters, has_two, sums_at
 from fastnn.kernels.rows import finish_inputs
@@ -51,19 +52,26 @@ def own_inputs(work):
 def list_terms(rank, net, work, m, done, n_columns, start, stop):
     """A list of terms, of the inputs start .. stop, for every tile of m rows and n_columns columns; returns its height.
 
-    Or 0 without lists, if that of the first tile has nearly all terms.
+    First those of groups, if there are any. Or 0 without lists, if that of the first tile has nearly all terms.
     """
-    n = net.levels[0, UNITS]
+    n, n_words, in_groups = net.levels[0, UNITS], padded_words(net.levels[0, UNITS]), grouped(work, m)
     height = listed_rows(n_columns, unit_of(work.rows))
-    if m <= WORD_BITS:  # tiles of equal height
+    if m <= WORD_BITS and in_groups == 0:  # tiles of equal height
         tiles = (m + height - 1) // height
         height = (m + tiles - 1) // tiles
+    further = n_words if m > WORD_BITS else 0
+    words = view(work.nonzero, rank * work.nonzero_part + done // WORD_BITS * n_words, n_words + further)
+    alike, groups = view(work.alike, rank * ALIKE, ALIKE), view(work.groups, rank * STRIP, STRIP)
+    if in_groups > 0:
+        take_sets(words, n_words, m, alike)
+    left = -1 if in_groups == STRIP else (1 << in_groups) - 1
     at = rank * LISTS * work.list_size
     for i in range(0, m, height):
-        r = done + i
-        words = view(work.nonzero, rank * work.nonzero_part + r // WORD_BITS * padded_words(n), padded_words(n))
-        samples = ((1 << min(height, m - i)) - 1) << (r % WORD_BITS)
-        list_inputs(words, start, stop, n, samples, view(work.lists, at, work.list_size))
+        samples = ((1 << min(height, m - i)) - 1) << i
+        if i < in_groups:
+            samples = choose_group(alike, left, groups, i)
+            left ^= samples
+        list_inputs(words, further, start, stop, n, samples, view(work.lists, at, work.list_size))
         if i == 0 and work.lists[at] > (stop - start) - (stop - start) // IDLE_PART:
             return 0
         at += work.list_size
@@ -77,7 +85,9 @@ def forward_first(rank, n_ranks, net, work, triples, base, m, done, turn):
     panel = panel_of(rows)
     at = rank * work.copy_rows + base
     c0, c1 = own_columns(rank, n_ranks, net, work)
+    in_groups = grouped(work, m)
     lists = rank * LISTS * work.list_size
+    rest = lists + in_groups // GROUP * work.list_size
     I, a_row, z_row = levels[0, UNITS], levels[0, LD], levels[1, LD]
     a0, z0 = levels[0, ACTS] + at * a_row, levels[1, HELD] + base * z_row
     if triples is not None and is_wide(net, 1) and work.nonzero.shape[0] == 0:
@@ -92,9 +102,13 @@ def forward_first(rank, n_ranks, net, work, triples, base, m, done, turn):
         for j in range(c0, c1, panel):
             w0, width = levels[1, PARAMS] + j * (I + 1), min(panel, c1 - j)
             if height > 0:
+                forward_groups(
+                    in_groups, width, rows, a0, a_row, net.params, w0, Z, z0 + j, z_row,
+                    work.lists, lists, work.list_size, work.groups, rank * STRIP,
+                )  # fmt: skip
                 forward_listed(
-                    m, width, height, rows, a0, a_row, net.params, w0, Z, z0 + j, z_row,
-                    work.lists, lists, work.list_size,
+                    m - in_groups, width, height, rows, a0 + in_groups * a_row, a_row, net.params, w0,
+                    Z, z0 + j + in_groups * z_row, z_row, work.lists, rest, work.list_size,
                 )  # fmt: skip
             else:
                 terms = stop + (1 if stop == I else 0)  # the biases are the last one

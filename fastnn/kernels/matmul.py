@@ -16,10 +16,11 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn._jit import op, piece
+from fastnn.kernels.bundles import GROUP
 from fastnn.ops.updates import update_asking_tile, update_tile
 from fastnn.simd import target
 from fastnn.simd.memory import unit_of
-from fastnn.simd.microkernel import tile
+from fastnn.simd.microkernel import tile, tile_of_rows
 
 # 128 rows of a panel are 32 KiB: they stay in L1 while the rows of A pass by
 ROWS_IN_L1 = 128
@@ -101,6 +102,20 @@ def forward_listed(m, width, height, A, a0, a_row, W, w0, Z, z0, z_row, lists, f
             min(height, m - i), width, A, a0 + i * a_row, a_row, 1, W, w0, width, Z, z0 + i * z_row, z_row,
             lists, first + 1, lists[first], False, W, -1, 0,
         )  # fmt: skip
+        first += list_size
+
+
+@piece
+def forward_groups(m, width, A, a0, a_row, W, w0, Z, z0, z_row, lists, first, list_size, groups, g0):
+    """As forward_listed, but a tile has the rows of a group (see alike.py), the first one at groups[g0]."""
+    lanes = unit_of(Z)
+    step = _TILE_UNITS * lanes
+    for g in range(g0, g0 + m, GROUP):
+        for j in range(0, width, step):
+            tile_of_rows(
+                min(step, width - j) // lanes, A, a0, a_row, W, w0 + j, width, Z, z0 + j, z_row,
+                lists, first + 1, lists[first], groups, g,
+            )  # fmt: skip
         first += list_size
 
 

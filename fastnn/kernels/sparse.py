@@ -31,16 +31,16 @@ def note_rows(x, x0, row, n, m, done, words, w0, n_words):
 
 
 @piece
-def list_inputs(words, start, stop, n, samples, out):
+def list_inputs(words, further, start, stop, n, samples, out):
     """The list of the inputs start .. stop that are not zero in any of some samples; and, behind input n, the biases.
 
-    words       of the 32 samples      read
-    samples     their bits
+    words       of 32 samples, and those of 32 more `further` on, unless that is 0      read
+    samples     bits of those that count
     out         the list               written: up to n + 1 + LIST_SLACK places
     """
     k = 1
     for i in range(start, stop, 16):
-        bits = meeting(words, i, samples)
+        bits = meeting(words, i, further, samples)
         k = append_members(bits & 255, i, out, k)
         k = append_members(bits >> 8, i + 8, out, k)
     if stop == n:

@@ -201,6 +201,28 @@ class _ByteTile(_Tile):
         return vectors
 
 
+class _RowsTile(_Tile):
+    """A tile whose rows lie anywhere: its distances of A are theirs, from the first address."""
+
+    kind = "tile_of_rows"
+
+    def row_offsets(self, odd_rows: Sequence[ir.Value]) -> list[ir.Value]:
+        return list(odd_rows)
+
+
+def _rows_tile(module, real: ir.Type, size: int, units: int) -> ir.Function:
+    """The tile of rows that lie anywhere: arguments are the rows of C."""
+    tile = _RowsTile(module, real, size, target.ANY_ROWS, units, 0, [_BYTES] * target.ANY_ROWS)
+    if tile.exists:
+        return tile.fn
+    c_vectors = [vector for row in tile.extra for vector in tile.vectors_at(row, tile.nv)]
+    totals = tile.sums([ir.Constant(tile.vector, [0.0] * tile.lanes)] * len(c_vectors))
+    for total, where in zip(totals, c_vectors, strict=True):
+        tile.builder.store(total, where, align=size)
+    tile.builder.ret_void()
+    return tile.fn
+
+
 def _storing_tile(module, real: ir.Type, size: int, mr: int, units: int, n_soon: int, make=_Tile) -> ir.Function:
     """The tile that stores its sums: arguments C, the distance of its rows, whether to accumulate; of bytes a scale."""
     more_types = [_BYTES, I64, ir.IntType(1), *[real] * (make is _ByteTile)]
@@ -321,6 +343,40 @@ def tile(typingctx, mr, units, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, 
     def codegen(context, builder, signature, args):
         sizes = {u: range(1, rows + 1) for u, rows in target.TILE_ROWS.items()}
         return _emit_product(context, builder, signature, args, _Tile, sizes)
+
+    return sig, codegen
+
+
+@intrinsic
+def tile_of_rows(typingctx, units, a, a0, a_row, b, b0, b_row, c, c0, c_row, terms, t0, k, rows, r0):
+    """As `tile`, of the rows rows[r0], rows[r0 + 1] .. of A and C, int64, target.ANY_ROWS of them.
+
+    The columns of A are 1 apart, and C is overwritten.
+    """
+    n64 = types.int64
+    sig = types.void(n64, a, n64, n64, b, n64, n64, c, n64, n64, terms, n64, n64, rows, n64)
+
+    def codegen(context, builder, signature, args):
+        units, a, a0, a_row, b, b0, b_row, c, c0, c_row, terms, t0, k, rows, r0 = args
+        kinds = signature.args
+        real = context.get_value_type(kinds[7].dtype)
+        size = context.get_abi_sizeof(real)
+        numbers = context.make_array(kinds[13])(context, builder, rows).data
+        places = [builder.load(builder.gep(numbers, [builder.add(r0, I64(i))])) for i in range(target.ANY_ROWS)]
+        c_starts = [builder.add(c0, builder.mul(place, c_row)) for place in places]
+        call_args = [
+            emit_address(context, builder, kinds[1], a, a0), I64(size),
+            *[_in_bytes(builder, builder.mul(place, a_row), size) for place in places],
+            emit_address(context, builder, kinds[4], b, b0), _in_bytes(builder, b_row, size),
+            emit_address(context, builder, kinds[10], terms, t0), k,
+            *[emit_address(context, builder, kinds[7], c, start) for start in c_starts],
+        ]  # fmt: skip
+
+        def call(_, u):
+            builder.call(_rows_tile(builder.module, real, size, u), call_args)
+
+        _choose_tile(builder, dict.fromkeys(target.TILE_ROWS, (0,)), units, I64(0), call)
+        return context.get_dummy_value()
 
     return sig, codegen
 

@@ -55,6 +55,8 @@ WIDEST = TILE_ROWS[TILE_UNITS], TILE_UNITS  # rows and units of the widest tile 
 # Heights of the tiles whose sums go into an update at once: whole ones, and wide ones of four rows, which have a list
 # of terms each (kernels.matmul.listed_rows). Few, for each takes 50 ms to compile
 UPDATE_ROWS = {u: {rows, min(4, rows)} if u in (3, TILE_UNITS) else {rows} for u, rows in TILE_ROWS.items()}
+# Height of the tiles whose rows lie anywhere (see kernels.alike): as many as a tile has distances
+ANY_ROWS = 4
 # Heights of the tiles of one unit that read bytes. Their rows beyond a layer's units are padding, which ends with the
 # unit: so the last height divides 8
 BYTE_ROWS = (4, 5, 6, 8) if VECTOR_BYTES == 64 else (2,) if VECTOR_BYTES == 16 and IS_X86 else (4,)

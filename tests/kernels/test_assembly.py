@@ -135,10 +135,11 @@ WIDEST_TILE = "{}x{}_f".format(*target.WIDEST)
 def test_tiles_are_shared(compiled, entry):
     tiles = {name for name in compiled if name.startswith("fastnn_tile")}
     of_numbers = {f"fastnn_tile_{m}x{u}_f32" for u, most in target.TILE_ROWS.items() for m in range(1, most + 1)}
+    of_rows = {f"fastnn_tile_of_rows_{target.ANY_ROWS}x{u}_f32" for u in target.TILE_ROWS}
     others = {
-        None: set(),
+        None: of_rows,
         "bytes": {f"fastnn_tile_of_bytes_{m}x1_f32" for m in target.BYTE_ROWS},
-        "triples": set(TILES_OF_TRIPLES),
+        "triples": of_rows | set(TILES_OF_TRIPLES),
     }
     assert tiles == of_numbers | others[choice_of(entry[1])] | {f"fastnn_tile_asking_{WIDEST_TILE}32"}
 

@@ -23,8 +23,8 @@ def run_note(x, x0, row, n, m, done, words, w0):
 
 
 @program
-def run_list_inputs(words, start, stop, n, samples, out):
-    list_inputs(words, start, stop, n, samples, out)
+def run_list_inputs(words, further, start, stop, n, samples, out):
+    list_inputs(words, further, start, stop, n, samples, out)
 
 
 @program
@@ -89,14 +89,24 @@ def test_inputs_of_a_tile_and_the_biases(n, dtype):
     words, _, _ = noted(X)
     for first, height in [(0, 1), (0, 8), (28, 4), (31, 1), (0, 32)]:
         out = np.zeros(n + 2 + LIST_SLACK, np.int64)
-        run_list_inputs(words, 0, n, n, (2**height - 1) << first, out)
+        run_list_inputs(words, 0, 0, n, n, (2**height - 1) << first, out)
         expected = np.flatnonzero((X[first : first + height] != 0).any(axis=0))
         assert entries(out) == [*expected, n]
         for start in range(16, n, 32):  # a range of inputs that does not end with the last has no biases
             stop = min(start + 48, n)
-            run_list_inputs(words, start, stop, n, (2**height - 1) << first, out)
+            run_list_inputs(words, 0, start, stop, n, (2**height - 1) << first, out)
             within = expected[(expected >= start) & (expected < stop)]
             assert entries(out) == [*within, *([n] if stop == n else [])]
+
+
+def test_inputs_of_samples_of_two_words():
+    X = sparse(2 * WORD_BITS, 83)
+    words, _, n_words = noted(X)
+    for samples in ([0], [63], [31, 32], [5, 20, 40, 60]):
+        out = np.zeros(83 + 2 + LIST_SLACK, np.int64)
+        bits = np.uint64(sum(1 << s for s in samples)).astype(np.int64)
+        run_list_inputs(words, n_words, 0, 83, 83, bits, out)
+        assert entries(out) == [*np.flatnonzero((X[samples] != 0).any(axis=0)), 83]
 
 
 @pytest.mark.parametrize("n_ranks", [1, 2, 3, 5])

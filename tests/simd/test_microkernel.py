@@ -8,7 +8,7 @@ from compare import assert_close
 
 from fastnn._jit import program
 from fastnn.simd import target
-from fastnn.simd.microkernel import tile, tile_of_bytes, tile_reference
+from fastnn.simd.microkernel import tile, tile_of_bytes, tile_of_rows, tile_reference
 
 LENGTHS = (0, 1, 2, 3, 17, 130)
 TILES = [(rows, units) for units, most in target.TILE_ROWS.items() for rows in range(1, most + 1)]
@@ -31,6 +31,11 @@ def run_tile(mr, units, a, a0, a_row, a_col, b, b0, b_row, c, c0, c_row, terms, 
 @program
 def run_tile_of_bytes(mr, a, a0, a_col, b, b0, b_row, c, c0, c_row, terms, t0, k, accumulate, scale):
     tile_of_bytes(mr, a, a0, a_col, b, b0, b_row, c, c0, c_row, terms, t0, k, accumulate, scale)
+
+
+@program
+def run_tile_of_rows(units, a, a0, a_row, b, b0, b_row, c, c0, c_row, terms, t0, k, rows, r0):
+    tile_of_rows(units, a, a0, a_row, b, b0, b_row, c, c0, c_row, terms, t0, k, rows, r0)
 
 
 class Case:
@@ -205,3 +210,23 @@ def test_a_tile_of_bytes_is_the_tile_of_the_numbers_they_stand_for(dtype, accumu
                 found, case.c0, case.c_row, case.terms, 2, k, accumulate, scale,
             )  # fmt: skip
             np.testing.assert_array_equal(found, expected, f"{mr} rows, k = {k}")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_tile_of_rows_that_lie_anywhere_is_a_tile_a_row(dtype):
+    rows = np.array([99, 4, 0, 6, 3])
+    for units in target.TILE_ROWS:
+        for k in LENGTHS:
+            case = Case(dtype, 7, units, k, "rows of A together", seed=5)
+            c, expected = case.c.copy(), case.c.copy()
+            run_tile_of_rows(
+                units, case.a, case.a0, case.a_row, case.b, case.b0, case.b_row, c, case.c0, case.c_row,
+                case.terms, 2, k, rows, 1,
+            )  # fmt: skip
+            for row in rows[1:]:
+                run_tile(
+                    1, units, case.a, case.a0 + row * case.a_row, case.a_row, case.a_col,
+                    case.b, case.b0, case.b_row, expected, case.c0 + row * case.c_row, case.c_row,
+                    case.terms, 2, k, False,
+                )  # fmt: skip
+            np.testing.assert_array_equal(c, expected, f"{units} units, k = {k}")

@@ -247,7 +247,7 @@ class Plan:
         every = np.arange(max(max(sizes) + 1, self.block, panels.unit(self.dtype) * target.PANEL_UNITS))
         private = -(-private // 64) * 64 + 64  # ranks do not share cache lines
         rows_of_rank = self.block if by_units or by_inputs else -(-self.block // n_ranks)
-        nonzero_part = -(-rows_of_rank // WORD_BITS) * bundles.padded_words(sizes[0])
+        nonzero_part = (-(-rows_of_rank // WORD_BITS) + 1) * bundles.padded_words(sizes[0])  # one row for few.py
         list_size = 1 + max(sizes[0] + 1, self.block) + LIST_SLACK
         gradients = self.net.params.size if several_blocks or keeps_bytes else 0
         raw = None
@@ -259,7 +259,10 @@ class Plan:
         parts = quarters(sizes[0]) if quarter else np.array([0, sizes[0]])
         units_of_rank = int(levels[1, bundles.WIDTH]) // lanes // (n_ranks if by_units else 1)
         inputs_suffice = bundles.padded_words(sizes[0]) >= 64  # those of a set's word
-        grouped = skip_zeros and inputs_suffice and units_of_rank >= GROUPING_PAYS and not quarter
+        can_group = (
+            inputs_suffice and target.TILE_ROWS[1] >= bundles.GROUP
+        )  # else its sums would not fit into registers
+        grouped = skip_zeros and can_group and units_of_rank >= GROUPING_PAYS and not quarter
         of_strip = (STRIP // SIDE * (max(sizes) // SIDE) + 2) * STEP
         triples_size = max(of_strip, TRIPLES) if triples else 0
         return Work(

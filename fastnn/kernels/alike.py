@@ -1,9 +1,10 @@
 """FLOOR 2: samples whose zeros are alike share a tile of the first layer, which leaves out what is zero in all of them.
 
-Of the samples of a strip the one with the fewest inputs other than zero begins a group; then the one that adds the
-fewest to them joins it, and so on. In MNIST 38% of the inputs are other than zero in four samples that follow one
-another, 31% in four that are chosen. Only the time depends on the choice: so 256 inputs are looked at, or all if there
-are fewer. 10,000 predictions of 784-256-64-10 take 0.91 of the time, of 784-512-10 0.86, an epoch of them 0.97.
+Of the samples of a strip, that with the fewest inputs other than zero begins a group; the next to join it is the one
+that adds the fewest to them, less a quarter of its own: those with many are hard to place. In MNIST 39% of the inputs
+are other than zero in four samples that follow one another, 32% in four that are chosen. Only the time depends on the
+choice: so 256 inputs are looked at, in four words, or as many whole words as there are. 10,000 predictions of
+784-256-64-10 take 0.91 of the time, of 784-512-10 0.86, an epoch of them 0.97.
 
 alike   int64, ALIKE numbers: the sets of inputs of the samples of a strip, a bias for each, and what a group lacks
 groups  int64: the rows of the groups of a strip, one after the other
@@ -29,17 +30,15 @@ def grouped(work, m):
 
 @op
 def take_sets(words, n_words, m, alike):
-    """The sets of inputs of m samples, from words of inputs that lie evenly among all.
+    """The sets of inputs of m samples, and their biases; of words of inputs that lie evenly among all.
 
     words   of the samples: a row of n_words, a multiple of 16 and at least 64, for each WORD_BITS of them
-
-    A bias is such that among equal news the sample with the most inputs comes first: it will be hard to place.
     """
     n = min(SET_WORDS, n_words // 64)
-    places = n_words // 16 - 4  # vectors of 16 between the first and the last word
+    vectors = n_words // 16
     for r in range(0, m, WORD_BITS):
         for w in range(n):
-            at = r // WORD_BITS * n_words + 16 * (places * (2 * w + 1) // (2 * n))
+            at = r // WORD_BITS * n_words + 16 * (vectors * (2 * w + 1) // (2 * n) - 2)
             turn_bits(words, at, alike, w * STRIP + r)
     for s in range(STRIP):
         size = 0

@@ -125,7 +125,7 @@ class Work(NamedTuple):
     quarters: np.ndarray  # real, flat: the sums over quarters; empty: the inputs are one part
     quarter_size: int  # numbers of them a quarter
     nonzero: np.ndarray  # int32, flat: which inputs are zero (see sparse.py); empty: all count
-    nonzero_part: int  # words of it that belong to a rank
+    nonzero_part: int  # words of it that belong to a rank; in the last row it puts those of all ranks together
     lists: np.ndarray  # int64, flat: LISTS lists of terms a rank
     list_size: int  # places of a list
     alike: np.ndarray  # int64, flat: ALIKE numbers a rank, to choose groups of samples (see alike.py); or empty

@@ -52,10 +52,11 @@ def own_inputs(work):
 def list_terms(rank, net, work, m, done, n_columns, start, stop):
     """A list of terms, of the inputs start .. stop, for every tile of m rows and n_columns columns; returns its height.
 
-    First those of groups, if there are any. Or 0 without lists, if that of the first tile has nearly all terms.
+    First those of groups, if there are any. Or 0 without lists, if that of the first tile, or of the group with the
+    fewest, has nearly all terms.
     """
     n, n_words, in_groups = net.levels[0, UNITS], padded_words(net.levels[0, UNITS]), grouped(work, m)
-    height = listed_rows(n_columns, unit_of(work.rows))
+    height = GROUP if in_groups > 0 else listed_rows(n_columns, unit_of(work.rows))
     if m <= WORD_BITS and in_groups == 0:  # tiles of equal height
         tiles = (m + height - 1) // height
         height = (m + tiles - 1) // tiles

@@ -10,7 +10,8 @@ from __future__ import annotations
 from numba import types
 
 from fastnn._jit import op, piece
-from fastnn.kernels.bundles import ACTS, LD, UNITS
+from fastnn.kernels.bundles import ACTS, LD, UNITS, Ahead
+from fastnn.kernels.gang import share
 from fastnn.kernels.sparse import note_rows, padded_words
 from fastnn.simd.bits import NOTED
 from fastnn.simd.memory import address_of, prefetch_at, view, view_at
@@ -70,6 +71,22 @@ def ask_for_bytes(samples, work, place, m, start, stop):
     for line in range((start + 63) // 64 * 64, stop, 64):
         for p in range(place, place + m):
             prefetch_at(address_of(samples.X) + work.order[p] * samples.X.strides[0] + line)
+
+
+@op
+def plan_ahead(rank, n_ranks, net, samples, work, m, following, start, by_rows):
+    """Which samples this rank will gather first after this row block of m, and asks for meanwhile.
+
+    By units and by inputs: of each sample the bytes of the inputs whose weights it updates. By rows: all of them.
+    """
+    step = samples.X.strides[1]
+    r0, r1, origin = 0, m, 0
+    if by_rows:
+        r0, r1 = share(m, rank, n_ranks, 1)
+        origin, step = start, step * n_ranks
+    place = following + r0
+    n = min(r1 - r0, AHEAD, samples.X.shape[0] - place) if asked_bytes(net, samples, work) > 0 else 0
+    return Ahead(place, max(n, 0), origin, step)
 
 
 @piece

@@ -21,6 +21,7 @@ from fastnn.ops.updates import update_asking_tile, update_tile
 from fastnn.simd import target
 from fastnn.simd.memory import unit_of
 from fastnn.simd.microkernel import tile, tile_of_rows
+from fastnn.simd.vectors import multiply_turned
 
 # 128 rows of a panel are 32 KiB: they stay in L1 while the rows of A pass by
 ROWS_IN_L1 = 128
@@ -136,6 +137,21 @@ def backward_layer(n, I, O, W, w0, T, t0, t_row, out, out0, terms):
         w, t = w0 + j * (I + 1), t0 + j * t_row
         soon = w + tile_rows(panel, lanes) * width
         multiply(I, n, W, w, width, 1, T, t, t_row, out, out0, t_row, terms, 0, k, j > 0, W, soon, width)
+
+
+@piece
+def backward_row(I, O, W, w0, D, d0, d_panel, out, out0):
+    """out[I] = W[I, O] @ D[O] for a single sample, whose deltas need not be transposed; `out` has whole units.
+
+    D, d0, d_panel  deltas, zero behind the last one to a whole unit; distance of those of a panel and of the next
+    """
+    lanes, panel = unit_of(W), panel_of(W)
+    for i in range(0, I, lanes):
+        for j in range(0, O, lanes):
+            first = j // panel * panel
+            width = min(panel, (O - first + lanes - 1) // lanes * lanes)
+            w, d = w0 + first * (I + 1) + i * width + j - first, d0 + j // panel * d_panel + j - first
+            multiply_turned(W, w, width, I - i, D, d, out, out0 + i, j > 0)
 
 
 @op

@@ -32,11 +32,13 @@ def note_rows(x, x0, row, n, m, done, words, w0, n_words):
 
 @piece
 def list_inputs(words, further, start, stop, n, samples, out):
-    """The list of the inputs start .. stop that are not zero in any of some samples; and, behind input n, the biases.
+    """The list of the inputs start .. stop that are not zero in any of some samples; and the biases.
 
     words       of 32 samples, and those of 32 more `further` on, unless that is 0      read
     samples     bits of those that count
-    out         the list               written: up to n + 1 + LIST_SLACK places
+    n           the biases are term n, behind input n - 1; -1: not in the list
+    start, stop multiples of 16, but for the last input
+    out         the list               written: up to 2 + LIST_SLACK places more than there are inputs
     """
     k = 1
     for i in range(start, stop, 16):
@@ -47,6 +49,21 @@ def list_inputs(words, further, start, stop, n, samples, out):
         out[k] = n
         k += 1
     out[0] = k - 1
+
+
+@op
+def unite(words, part, start, stop, m, n_ranks, out):
+    """out = the words start .. stop of all ranks together, where these share m samples, one word each at most.
+
+    words       of the ranks, `part` apart
+    """
+    for i in range(start, stop):
+        out[i] = 0
+    for rank in range(n_ranks):
+        r0, r1 = share(m, rank, n_ranks, 1)
+        if r1 > r0:
+            for i in range(start, stop):
+                out[i] |= words[rank * part + i]
 
 
 @piece

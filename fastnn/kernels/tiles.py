@@ -9,9 +9,10 @@ from __future__ import annotations
 from fastnn._jit import op, piece
 from fastnn.kernels.bundles import ACTS, D_PANEL, D_ROW, DELTAS, LD, LISTS, PARAMS, UNITS, WIDTH, Ahead
 from fastnn.kernels.descent import descend_by_gradient, has_penalties
+from fastnn.kernels.few import are_few, update_by_rows, update_first_by_rows
 from fastnn.kernels.first import goes_by_rows, own_columns, own_inputs
 from fastnn.kernels.gang import share
-from fastnn.kernels.gather import AHEAD, ask_for_bytes, asked_bytes
+from fastnn.kernels.gather import ask_for_bytes, plan_ahead
 from fastnn.kernels.matmul import can_descend, descend_tile, listed_rows, panel_of, tile_rows
 from fastnn.kernels.narrow import descend_bytes
 from fastnn.kernels.sparse import list_samples, padded_words
@@ -83,22 +84,6 @@ def update_columns(net, rule, samples, work, block, ahead, l, copy, c0, c1, star
         ahead = Ahead(0, 0, 0, 0)
 
 
-@op
-def plan_ahead(rank, n_ranks, net, samples, work, m, following, start, by_rows):
-    """Which samples this rank will gather first after this row block of m, and asks for meanwhile.
-
-    By units and by inputs: of each sample the bytes of the inputs whose weights it updates. By rows: all of them.
-    """
-    step = samples.X.strides[1]
-    r0, r1, origin = 0, m, 0
-    if by_rows:
-        r0, r1 = share(m, rank, n_ranks, 1)
-        origin, step = start, step * n_ranks
-    place = following + r0
-    n = min(r1 - r0, AHEAD, samples.X.shape[0] - place) if asked_bytes(net, samples, work) > 0 else 0
-    return Ahead(place, max(n, 0), origin, step)
-
-
 @piece
 def update_first(rank, n_ranks, net, rule, samples, work, block, following):
     """This rank's share of the first layer: its own columns, or a range of inputs."""
@@ -143,9 +128,12 @@ def update_tiles(rank, n_ranks, net, rule, samples, work, raw, triples, block, f
     levels = net.levels
     panel, lanes = panel_of(work.rows), unit_of(work.rows)
     none = Ahead(0, 0, 0, 0)
+    few = are_few(net, rule, block)
     done = 1  # levels
     if raw is not None:
         descend_bytes(rank, n_ranks, net, rule, samples, work, block, control)
+    elif few:
+        update_first_by_rows(rank, n_ranks, net, rule, samples, work, block, following)
     elif work.nonzero.shape[0] > 0 or not goes_wide(net, block, 1):
         update_first(rank, n_ranks, net, rule, samples, work, block, following)
     else:
@@ -160,4 +148,7 @@ def update_tiles(rank, n_ranks, net, rule, samples, work, raw, triples, block, f
             shared = n_ranks > 1 and not work.by_inputs
             if shared:
                 start, stop = share(stop, rank, n_ranks, step)
-            update_columns(net, rule, samples, work, block, none, l, 0, 0, width, start, stop, step, -1, shared)
+            if few:
+                update_by_rows(net, rule, work, block, l, 0, 0, width, work.every, start, stop - start)
+            else:
+                update_columns(net, rule, samples, work, block, none, l, 0, 0, width, start, stop, step, -1, shared)

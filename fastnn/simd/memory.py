@@ -116,6 +116,23 @@ def prefetch_at(typingctx, address):
     return types.void(types.int64), codegen
 
 
+def emit_transpose(builder: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
+    """The columns of a square block whose rows are vectors."""
+    n, rows = len(rows), list(rows)
+    # log2(n) rounds of exchanging the off-diagonal halves of ever smaller sub-blocks
+    half = n // 2
+    while half:
+        for i in range(n):
+            if not i & half:
+                x, y = rows[i], rows[i + half]
+                low = [j if not j & half else n + j - half for j in range(n)]
+                high = [j + half if not j & half else n + j for j in range(n)]
+                masks = [ir.Constant(ir.VectorType(ir.IntType(32), n), m) for m in (low, high)]
+                rows[i], rows[i + half] = (builder.shuffle_vector(x, y, m) for m in masks)
+        half //= 2
+    return rows
+
+
 def transpose_reference(source, s0, s_row, out, o0, o_row):
     """Do what `transpose_block` does, in plain NumPy."""
     n = target.UNIT_BYTES // source.itemsize
@@ -146,18 +163,7 @@ def transpose_block(typingctx, source, s0, s_row, out, o0, o_row):
             return [builder.bitcast(row, vector.as_pointer()) for row in rows]
 
         rows = [builder.load(p, align=size) for p in pointers(signature.args[0], source, s0, s_row)]
-        # log2(n) rounds of exchanging the off-diagonal halves of ever smaller sub-blocks
-        half = n // 2
-        while half:
-            for i in range(n):
-                if not i & half:
-                    x, y = rows[i], rows[i + half]
-                    low = [j if not j & half else n + j - half for j in range(n)]
-                    high = [j + half if not j & half else n + j for j in range(n)]
-                    masks = [ir.Constant(ir.VectorType(ir.IntType(32), n), m) for m in (low, high)]
-                    rows[i], rows[i + half] = (builder.shuffle_vector(x, y, m) for m in masks)
-            half //= 2
-        for row, p in zip(rows, pointers(signature.args[3], out, o0, o_row), strict=True):
+        for row, p in zip(emit_transpose(builder, rows), pointers(signature.args[3], out, o0, o_row), strict=True):
             builder.store(row, p, align=size)
         return context.get_dummy_value()
 

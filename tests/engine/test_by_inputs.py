@@ -70,6 +70,17 @@ def test_which_networks_go_by_inputs():
     assert not goes_by_inputs((784, 30, 10), 2, 10, limits_norms=True)
 
 
+@pytest.mark.parametrize("share", [0.1, 1.0])
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+def test_a_few_samples_without_velocities(batch_size, share, monkeypatch):
+    """Weights are updated row by row, by ranks with inputs or with samples of their own."""
+    X, Y = sparse_problem(61, share)
+    settings = {"batch_size": batch_size, "optimizer": SGD(0.1)}
+    found = {repr(trained(n_threads, X, Y, **settings)) for n_threads in (1, 2, 3, 4, 9)}
+    monkeypatch.setattr("fastnn.engine.workspace.goes_by_inputs", lambda *_: False)
+    assert found == {repr(trained(n_threads, X, Y, **settings)) for n_threads in (2, 4)}
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("share", [0.2, 1.0])
 @pytest.mark.parametrize("batch_size", [1, 10, 33, 100])

@@ -63,10 +63,12 @@ def train_all() -> dict:
         nets[f"{output}+{loss}"] = [W.tolist() for W in net.weights]
     rng = np.random.default_rng(3)
     X = rng.standard_normal((150, 50)) * (rng.random((150, 50)) < 0.12)  # zeros are left out, by tiles of any height
-    for hidden in (20, 90):
+    for hidden, settings in [(20, SETTINGS), (90, SETTINGS), (120, SETTINGS), (120, {"batch_size": 7})]:
         net = MLP([50, hidden, 3], seed=1)
-        history = Trainer(net, n_threads=1, verbose=0, **SETTINGS).fit(X, rng.integers(0, 3, 150))
-        prints[f"zeros into {hidden}"] = [net.fingerprint(), history["train_loss"], float(net.outputs(X).sum())]
+        settings = {"optimizer": SGD(0.05)} | settings
+        history = Trainer(net, n_threads=1, verbose=0, **settings).fit(X, rng.integers(0, 3, 150))
+        name = f"zeros into {hidden}, {settings['batch_size']} at a time"
+        prints[name] = [net.fingerprint(), history["train_loss"], float(net.outputs(X).sum())]
     X = rng.integers(0, 256, (150, 50), dtype=np.uint8) * (rng.random((150, 50)) < 0.12)  # a narrow layer keeps bytes
     for hidden, dtype in [(5, "float64"), (14, "float32")]:
         net = MLP([50, hidden, 3], dtype=dtype, seed=1)

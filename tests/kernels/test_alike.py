@@ -75,12 +75,12 @@ def test_samples_of_a_kind_share_a_group():
 
 
 def test_digits_have_fewer_terms_than_in_their_order():
-    """31% instead of 38% of the inputs in MNIST, says the docstring of alike.py."""
+    """32% instead of 39% of the inputs in MNIST, says the docstring of alike.py."""
     X = load("mnist").X[: 10 * STRIP].reshape(-1, STRIP, 784).astype(np.float32)
     chosen = [len(terms) - 1 for strip in X for terms in groups_and_lists(strip)[1]]
     in_order = (X.reshape(-1, GROUP, 784) != 0).any(axis=1).sum(axis=1)
-    assert np.mean(in_order) / 784 == pytest.approx(0.38, abs=0.01)
-    assert np.mean(chosen) / 784 == pytest.approx(0.31, abs=0.01)
+    assert np.mean(in_order) / 784 == pytest.approx(0.39, abs=0.01)
+    assert np.mean(chosen) / 784 == pytest.approx(0.32, abs=0.01)
 
 
 def test_no_groups_where_nothing_is_zero():

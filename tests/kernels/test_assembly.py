@@ -158,13 +158,14 @@ def test_tiles_of_triples_have_six_products_a_step_and_keep_their_company_in_reg
         assert [line for line in spills(lines) if uses(line, "zmm")] == []
 
 
-def test_tiles_that_update_or_read_bytes_keep_their_sums_in_registers(compiled):
-    bytewise = {name: lines for name, lines in compiled.items() if name.startswith("fastnn_tile_of_bytes")}
+def test_tiles_of_other_kinds_keep_their_sums_in_registers(compiled):
+    others = ("fastnn_tile_of_bytes", "fastnn_tile_of_rows", "fastnn_rows")
+    storing = {name: lines for name, lines in compiled.items() if name.startswith(others)}
     tiles = {name: lines for name, lines in compiled.items() if name.startswith("fastnn_descent")}
     if "fastnn.kernels.epoch.train" in compiled:
         silent = {f"fastnn_descent_{m}x{u}_f32" for u, ms in target.UPDATE_ROWS.items() for m in ms}
         assert set(tiles) == silent | {f"fastnn_descent_asking_{WIDEST_TILE}32"}
-    for name, lines in (tiles | bytewise).items():
+    for name, lines in (tiles | storing).items():
         assert spills(lines) == [], name
         assert symbols(lines) == set(), name
 

@@ -10,7 +10,15 @@ from compare import assert_close
 
 from fastnn._jit import program
 from fastnn.kernels import panels
-from fastnn.kernels.matmul import ROWS_IN_L1, TILE_ROWS, backward_layer, forward_panel, gradient_tile, panel_of
+from fastnn.kernels.matmul import (
+    ROWS_IN_L1,
+    TILE_ROWS,
+    backward_layer,
+    backward_row,
+    forward_panel,
+    gradient_tile,
+    panel_of,
+)
 from fastnn.simd import target
 
 EVERY = np.arange(1000)
@@ -29,6 +37,11 @@ def forward(m, I, O_padded, A, a0, a_row, W, Z, z0, z_row, terms):
 @program
 def backward(n, I, O, W, w0, T, t0, t_row, out, out0, terms):
     backward_layer(n, I, O, W, w0, T, t0, t_row, out, out0, terms)
+
+
+@program
+def backward_single(I, O, W, D, d0, d_panel, out, out0):
+    backward_row(I, O, W, 0, D, d0, d_panel, out, out0)
 
 
 @program
@@ -170,6 +183,26 @@ def test_backward_gives_the_same_bits_for_any_cut_of_the_samples(dtype):
     for cuts in ([0, 1, 5], [0, 2, 3, 5], [0, 1, 2, 3, 4, 5]):
         samples = [(unit * a, unit * b) for a, b in pairwise(cuts)]
         np.testing.assert_array_equal(run_backward(flat, I, O, T, dtype, samples), whole)
+
+
+@DTYPES
+@pytest.mark.parametrize("I", [1, 7, 8, 19, 32])
+def test_backward_of_a_single_sample_gives_the_same_bits(I, dtype):
+    """Deltas in panels that lie apart, with zeros to the end of the last unit; behind the last row of W is nothing."""
+    unit, d_panel = panels.unit(dtype), 4 * panels.unit(dtype) + 40
+    for O in (1, 10, unit, 4 * unit, 4 * unit + 3, 150):
+        _, _, _, flat = case(1, I, O, dtype)
+        d = deltas(O, 1, dtype)[:O]
+        D = np.full(3 + 20 * d_panel, np.nan, dtype)
+        for j in range(0, -(-O // unit) * unit, unit):
+            at = 3 + j // (4 * unit) * d_panel + j % (4 * unit)
+            D[at : at + unit] = 0
+            D[at : at + min(unit, O - j)] = d[j : j + unit, 0]
+        out = np.full(5 + -(-I // unit) * unit + 1, MARK, dtype)
+        backward_single(I, O, flat, D, 3, d_panel, out, 5)
+        expected = run_backward(flat, I, O, np.repeat(d, unit, axis=1), dtype)[:, 0]
+        np.testing.assert_array_equal(out[5 : 5 + I], expected, f"{O} outputs")
+        assert (out[:5] == MARK).all() and out[-1] == MARK
 
 
 @DTYPES

@@ -11,7 +11,7 @@ from reference import sgd_step
 
 from fastnn._jit import program
 from fastnn.ops.codes import RULES, SLOTS
-from fastnn.ops.updates import add_penalties, update, update_asking_tile, update_tile
+from fastnn.ops.updates import add_penalties, update, update_asking_tile, update_rows, update_tile
 from fastnn.simd import target
 from fastnn.simd.memory import unit_of
 from fastnn.simd.microkernel import tile
@@ -170,3 +170,34 @@ def test_rules_without_velocities_need_none(dtype):
     rows = max(target.UPDATE_ROWS[1])
     run_update_tile(rows, 1, a, 1, 8, d, 16, np.arange(3), 0, 3, w, w[:0], 0, 16, RULES["sgd"], dtype(0.1), dtype(0))
     assert not np.array_equal(w, before)
+
+
+@program
+def run_update_rows(rule, n, w, at, a, a0, a_row, d, d0, d_row, m, terms, t0, k, rate, momentum):
+    update_rows(rule, n, w, at, a, a0, a_row, d, d0, d_row, m, terms, t0, k, rate, momentum)
+
+
+@DTYPES
+@pytest.mark.parametrize("m", [1, 2, 8])
+def test_rows_with_the_gradients_of_a_few_samples(m, dtype):
+    """The bits of a tile's sums, a row at a time; rows that are not named stay, and with a slot all do."""
+    lanes = target.UNIT_BYTES // np.dtype(dtype).itemsize
+    rate, sgd = dtype(0.1), RULES["sgd"]
+    rows = np.array([99, 0, 3, 4, 11, 98])
+    for units in range(1, target.PANEL_UNITS + 1):
+        n = units * lanes
+        a, d, w = numbers(2000, dtype, 3)
+        expected = w.copy()
+        for row in rows[1:5]:
+            for unit in range(units):
+                gradient = np.zeros(lanes, dtype)
+                run_tile(1, 1, a[2 + row :], 0, 40, d[5 + unit * lanes :], n + 5, gradient, np.arange(m), 0, m)
+                run_update(sgd, lanes, expected, gradient, w[:0], 7 + row * n + unit * lanes, 0, rate, dtype(0))
+        for k, at_start in ((0, True), (4, False)):
+            run_update_rows(sgd, n, w, 7, a, 2, 40, d, 5, n + 5, m, rows, 1, k, rate, dtype(0))
+            assert np.array_equal(w, expected) is not at_start
+        np.testing.assert_array_equal(w, expected, f"{units} units, m = {m}")
+        for rule in RULES.values():
+            if rule != sgd:
+                run_update_rows(rule, n, w, 7, a, 2, 40, d, 5, n + 5, m, rows, 1, 4, rate, dtype(0))
+        np.testing.assert_array_equal(w, expected)

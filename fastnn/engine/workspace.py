@@ -258,11 +258,9 @@ class Plan:
         quarter = self.block * int(levels[1, bundles.LD]) if has_quarters(self.network) else 0
         parts = quarters(sizes[0]) if quarter else np.array([0, sizes[0]])
         units_of_rank = int(levels[1, bundles.WIDTH]) // lanes // (n_ranks if by_units else 1)
-        inputs_suffice = bundles.padded_words(sizes[0]) >= 64  # those of a set's word
-        can_group = (
-            inputs_suffice and target.TILE_ROWS[1] >= bundles.GROUP
-        )  # else its sums would not fit into registers
-        grouped = skip_zeros and can_group and units_of_rank >= GROUPING_PAYS and not quarter
+        suffice = bundles.padded_words(sizes[0]) >= 64  # inputs for the word of a set
+        fits = target.TILE_ROWS[1] >= bundles.GROUP  # the sums of a group, into registers
+        grouped = skip_zeros and suffice and fits and units_of_rank >= GROUPING_PAYS and not quarter
         of_strip = (STRIP // SIDE * (max(sizes) // SIDE) + 2) * STEP
         triples_size = max(of_strip, TRIPLES) if triples else 0
         return Work(

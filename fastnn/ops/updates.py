@@ -10,7 +10,7 @@ from fastnn.ops.codes import RULES, SLOTS
 from fastnn.simd.matrix_unit import descending_tile
 from fastnn.simd.microkernel import updating_tile
 from fastnn.simd.scalar import constant, fma
-from fastnn.simd.vectors import update_by_rows, update_loop
+from fastnn.simd.vectors import updating_rows, update_loop
 
 _zero = constant(0.0)
 
@@ -50,7 +50,7 @@ _RULES = [
 ]
 update = update_loop(_RULES)
 # rules without a slot for a row of weights after the other, each with its gradient over a few samples
-update_rows = update_by_rows(_RULES)
+update_rows = updating_rows(_RULES)
 # the same for the sums of a register tile, which are not stored
 update_tile = updating_tile(_RULES)
 update_asking_tile = updating_tile(_RULES, asks=True)

@@ -188,7 +188,7 @@ def _update_function(module: ir.Module, rules: list[Rule], real: ir.Type, size: 
     return fn
 
 
-def update_by_rows(rules: list[Rule]):
+def updating_rows(rules: list[Rule]):
     """Make an intrinsic update_rows: a step of `rule`, one without a slot, on rows of weights with their gradients.
 
     Row p has the n numbers from w[at + p * n] on, whole units and at most a panel; its gradient is the sum over m

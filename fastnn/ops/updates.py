@@ -10,7 +10,7 @@ from fastnn.ops.codes import RULES, SLOTS
 from fastnn.simd.matrix_unit import descending_tile
 from fastnn.simd.microkernel import updating_tile
 from fastnn.simd.scalar import constant, fma
-from fastnn.simd.vectors import updating_rows, update_loop
+from fastnn.simd.vectors import update_loop, updating_rows
 
 _zero = constant(0.0)
 

@@ -54,19 +54,27 @@ def note_nonzero(typingctx, x, x0, row, m, n, bit, words, w0):
             ones.append(spread(builder, builder.trunc(one, i32), lanes))
         below = spread(builder, builder.trunc(builder.sub(builder.shl(I64(1), bit), I64(1)), i32), lanes)
         places = ir.Constant(kind, [*range(lanes)])
-        with cgutils.for_range_slice(builder, I64(0), n, I64(lanes), intp=I64) as (i, _):
-            where = builder.bitcast(builder.gep(words_data, [builder.add(w0, i)]), kind.as_pointer())
-            word = builder.and_(builder.load(where, align=4), below)
-            for start, one in zip(starts, ones, strict=True):
-                vector = builder.load(builder.bitcast(builder.gep(start, [i]), numbers.as_pointer()), align=size)
-                if isinstance(number, ir.IntType):
-                    differs = builder.icmp_unsigned("!=", vector, zero)
-                else:
-                    differs = builder.fcmp_unordered("!=", vector, zero)
-                word = builder.or_(word, builder.select(differs, one, ir.Constant(kind, [0] * lanes)))
-            left = spread(builder, builder.trunc(builder.sub(n, i), i32), lanes)
-            inside = builder.icmp_signed("<", places, left)
-            builder.store(builder.select(inside, word, ir.Constant(kind, [0] * lanes)), where, align=4)
+
+        def note(rows):
+            with cgutils.for_range_slice(builder, I64(0), n, I64(lanes), intp=I64) as (i, _):
+                where = builder.bitcast(builder.gep(words_data, [builder.add(w0, i)]), kind.as_pointer())
+                word = builder.and_(builder.load(where, align=4), below)
+                for start, one in zip(starts[:rows], ones, strict=False):
+                    vector = builder.load(builder.bitcast(builder.gep(start, [i]), numbers.as_pointer()), align=size)
+                    if isinstance(number, ir.IntType):
+                        differs = builder.icmp_unsigned("!=", vector, zero)
+                    else:
+                        differs = builder.fcmp_unordered("!=", vector, zero)
+                    word = builder.or_(word, builder.select(differs, one, ir.Constant(kind, [0] * lanes)))
+                left = spread(builder, builder.trunc(builder.sub(n, i), i32), lanes)
+                inside = builder.icmp_signed("<", places, left)
+                builder.store(builder.select(inside, word, ir.Constant(kind, [0] * lanes)), where, align=4)
+
+        with builder.if_else(builder.icmp_signed("==", m, I64(1))) as (single, several):
+            with single:
+                note(1)
+            with several:
+                note(NOTED)
         return context.get_dummy_value()
 
     return sig, codegen

@@ -27,7 +27,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastnn.simd.memory import emit_address, emit_prefetch
-from fastnn.simd.scalar import spread
+from fastnn.simd.scalar import function_apart, spread
 from fastnn.simd.target import SIDE, STEP
 from fastnn.simd.triples import (
     A_PART,
@@ -178,12 +178,9 @@ def _tile_function(module: ir.Module, company: _Company) -> ir.Function:
     """
     own = [*[_BYTES] * 3, *[I64] * 6, ir.IntType(1)]
     fnty = ir.FunctionType(ir.VoidType(), [*own, *company.arg_types])
-    fn = cgutils.get_or_insert_function(module, fnty, f"fastnn_tile_of_triples_{company.name}")
+    fn = function_apart(module, fnty, f"fastnn_tile_of_triples_{company.name}")
     if fn.blocks:
         return fn
-    fn.linkage = "linkonce_odr"
-    fn.attributes.add("noinline")
-    fn.attributes.add("nounwind")
     *factors_and_sums, a_more, b_more, c_more, blocks, steps, c_row, accumulate = fn.args[: len(own)]
     builder = ir.IRBuilder(fn.append_basic_block("entry"))
     company.begin(builder, list(fn.args[len(own) :]))

@@ -24,12 +24,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastnn.simd import target
 from fastnn.simd.memory import emit_address, emit_prefetch
-from fastnn.simd.scalar import emit_fma, spread
+from fastnn.simd.scalar import emit_fma, function_apart, spread
 from fastnn.simd.vectors import Rule, Vector, emit_step
 
 I64 = ir.IntType(64)
@@ -80,12 +79,9 @@ class _Tile:
         own_types = [_BYTES, *[I64] * 5, _BYTES, I64, _BYTES, I64]
         fnty = ir.FunctionType(ir.VoidType(), own_types + extra_types + [_BYTES] * n_soon)
         kind = self.kind + "_asking" * (n_soon > 0)
-        self.fn = cgutils.get_or_insert_function(module, fnty, f"fastnn_{kind}_{mr}x{units}_f{8 * size}")
+        self.fn = function_apart(module, fnty, f"fastnn_{kind}_{mr}x{units}_f{8 * size}")
         self.exists = bool(self.fn.blocks)
         if not self.exists:
-            self.fn.linkage = "linkonce_odr"
-            self.fn.attributes.add("noinline")
-            self.fn.attributes.add("nounwind")
             n, m = len(own_types), len(own_types + extra_types)
             self.args, self.extra, self.soon = self.fn.args[:n], self.fn.args[n:m], self.fn.args[m:]
             self.entry = self.fn.append_basic_block("entry")

@@ -30,6 +30,16 @@ def emit_fma(builder: ir.IRBuilder, x, y, z):
     return builder.call(fn, [x, y, z])
 
 
+def function_apart(module: ir.Module, kind: ir.FunctionType, name: str) -> ir.Function:
+    """The function of this name in a module, never inlined; new, without a block, unless it is there already."""
+    fn = cgutils.get_or_insert_function(module, kind, name)
+    if not fn.blocks:
+        fn.linkage = "linkonce_odr"
+        fn.attributes.add("noinline")
+        fn.attributes.add("nounwind")
+    return fn
+
+
 def spread(builder: ir.IRBuilder, number, lanes: int):
     """A vector with the same number in all lanes."""
     undefined = ir.Constant(ir.VectorType(number.type, lanes), ir.Undefined)

@@ -17,7 +17,7 @@ from numba.extending import intrinsic
 
 from fastnn.simd import target
 from fastnn.simd.memory import emit_address, emit_transpose
-from fastnn.simd.scalar import emit_fma, spread
+from fastnn.simd.scalar import emit_fma, function_apart, spread
 
 I64 = ir.IntType(64)
 
@@ -160,12 +160,9 @@ def _update_function(module: ir.Module, rules: list[Rule], real: ir.Type, size: 
     """One loop a rule on runs of `n_bytes`, as a function of its own in `module`."""
     byte_ptr = ir.IntType(8).as_pointer()
     fnty = ir.FunctionType(ir.VoidType(), [I64, I64, byte_ptr, byte_ptr, byte_ptr, real, real])
-    fn = cgutils.get_or_insert_function(module, fnty, f"fastnn_update_f{8 * size}")
+    fn = function_apart(module, fnty, f"fastnn_update_f{8 * size}")
     if fn.blocks:
         return fn
-    fn.linkage = "internal"
-    fn.attributes.add("noinline")
-    fn.attributes.add("nounwind")
     code, n_bytes, *starts, rate, momentum = fn.args
     kind = ir.VectorType(real, target.VECTOR_BYTES // size)
     entry, out = fn.append_basic_block("entry"), fn.append_basic_block("out")
@@ -224,12 +221,9 @@ def _rows_function(module: ir.Module, rules: list[Rule], real: ir.Type, size: in
     """Loops over rows and samples for each rule and number of units, as a function of its own in `module`."""
     byte_ptr, kind = ir.IntType(8).as_pointer(), ir.VectorType(real, target.VECTOR_BYTES // size)
     fnty = ir.FunctionType(ir.VoidType(), [*[I64] * 5, *[byte_ptr] * 4, I64, real, real])
-    fn = cgutils.get_or_insert_function(module, fnty, f"fastnn_rows_f{8 * size}")
+    fn = function_apart(module, fnty, f"fastnn_rows_f{8 * size}")
     if fn.blocks:
         return fn
-    fn.linkage = "internal"
-    fn.attributes.add("noinline")
-    fn.attributes.add("nounwind")
     code, n_bytes, a_row, d_row, m, w, a, d, terms, k, rate, momentum = fn.args
     entry, out = fn.append_basic_block("entry"), fn.append_basic_block("out")
     builder = ir.IRBuilder(entry)

@@ -49,10 +49,10 @@ _RULES = [
     for name, step in (("sgd", _sgd), ("momentum", _momentum), ("nesterov", _nesterov))
 ]
 update = update_loop(_RULES)
-# rules without a slot for a row of weights after the other, each with its gradient over a few samples
-update_rows = updating_rows(_RULES)
 # the same for the sums of a register tile, which are not stored
 update_tile = updating_tile(_RULES)
 update_asking_tile = updating_tile(_RULES, asks=True)
 # and meanwhile another block on the matrix unit
 multiply_and_descend = descending_tile(_RULES)
+# rules without a slot, for row after row of weights, each with its gradient over a few samples
+update_rows = updating_rows(_RULES)

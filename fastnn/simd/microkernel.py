@@ -206,9 +206,9 @@ class _RowsTile(_Tile):
         return list(odd_rows)
 
 
-def _rows_tile(module, real: ir.Type, size: int, units: int) -> ir.Function:
+def _rows_tile(module, real: ir.Type, size: int, mr: int, units: int) -> ir.Function:
     """The tile of rows that lie anywhere: arguments are the rows of C."""
-    tile = _RowsTile(module, real, size, target.ANY_ROWS, units, 0, [_BYTES] * target.ANY_ROWS)
+    tile = _RowsTile(module, real, size, mr, units, 0, [_BYTES] * mr)
     if tile.exists:
         return tile.fn
     c_vectors = [vector for row in tile.extra for vector in tile.vectors_at(row, tile.nv)]
@@ -368,10 +368,11 @@ def tile_of_rows(typingctx, units, a, a0, a_row, b, b0, b_row, c, c0, c_row, ter
             *[emit_address(context, builder, kinds[7], c, start) for start in c_starts],
         ]  # fmt: skip
 
-        def call(_, u):
-            builder.call(_rows_tile(builder.module, real, size, u), call_args)
+        def call(m, u):
+            builder.call(_rows_tile(builder.module, real, size, m, u), call_args)
 
-        _choose_tile(builder, dict.fromkeys(target.TILE_ROWS, (0,)), units, I64(0), call)
+        sizes = dict.fromkeys(target.TILE_ROWS, (target.ANY_ROWS,))
+        _choose_tile(builder, sizes, units, I64(target.ANY_ROWS), call)
         return context.get_dummy_value()
 
     return sig, codegen
